@@ -1,0 +1,1 @@
+"""What the tap and the target share: errors, ledger, atomic files, redaction."""

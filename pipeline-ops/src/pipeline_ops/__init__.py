@@ -1,0 +1,1 @@
+"""The d365fo-tableau command: what an operator of the pipeline needs."""

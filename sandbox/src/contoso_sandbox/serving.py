@@ -1,0 +1,82 @@
+"""Run an ASGI application over HTTPS on loopback, in a thread of this process."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from contoso_sandbox.tls import Tls
+
+_HOST = "127.0.0.1"
+_START_DEADLINE_S = 20.0
+
+
+class PortBusyError(RuntimeError):
+    """The wanted port on 127.0.0.1 is taken by another process."""
+
+
+class HttpsServer:
+    """One application on one loopback port.
+
+    The listening socket is bound in the constructor, so ``port`` and ``url`` are known (and cannot
+    be taken by another process) before the first request is served.
+    """
+
+    def __init__(self, app: ASGIApp, tls: Tls, *, port: int = 0) -> None:
+        """Bind the port; ``0`` lets the system choose a free one.
+
+        Raises:
+            PortBusyError: another process listens on ``port``.
+        """
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((_HOST, port))
+        except OSError as error:
+            self._socket.close()
+            message = f"port {port} on {_HOST} is taken by another process"
+            raise PortBusyError(message) from error
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"https://{_HOST}:{self.port}"
+        config = uvicorn.Config(
+            app,
+            ssl_certfile=str(tls.server_chain),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_keep_alive=120,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run,
+            kwargs={"sockets": [self._socket]},
+            name=f"https-{self.port}",
+            daemon=True,
+        )
+
+    def start(self) -> Self:
+        """Serve from now on; returns when the first request can be answered."""
+        self._thread.start()
+        deadline = time.monotonic() + _START_DEADLINE_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                message = f"the server on {self.url} did not start"
+                raise RuntimeError(message)
+            time.sleep(0.005)
+        return self
+
+    def stop(self) -> None:
+        """Stop serving and release the port."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._socket.close()

@@ -1,0 +1,1 @@
+"""Singer target for Tableau: Hyper extracts, published data sources, verified jobs."""
