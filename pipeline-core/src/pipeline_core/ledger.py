@@ -1,0 +1,235 @@
+"""The audit ledger: an append-only, hash-chained list of what every run did.
+
+One SQLite file, one row an event. Each row's hash covers its content and the hash before it, so a
+change, a removal or a reordering breaks the chain at an exact row. ``synchronous=FULL`` makes an
+event durable before the act that follows it.
+
+A chain proves consistency of the file, not its origin: keep :attr:`Ledger.head` somewhere else
+after a run to notice a chain that was rewritten whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from pipeline_core.errors import IntegrityError
+from pipeline_core.redaction import REDACTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+#: Hash before the first row.
+GENESIS = "0" * 64
+
+#: Tap and target append to one file; each waits this long for the other's transaction.
+_BUSY_TIMEOUT_S = 30.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS ledger (
+  seq INTEGER PRIMARY KEY,
+  ts TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  event TEXT NOT NULL,
+  body_json TEXT NOT NULL,
+  prev_hash TEXT NOT NULL,
+  hash TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS ledger_run ON ledger (run_id);
+CREATE TRIGGER IF NOT EXISTS ledger_no_update BEFORE UPDATE ON ledger
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS ledger_no_delete BEFORE DELETE ON ledger
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row as stored."""
+
+    seq: int
+    ts: str
+    run_id: str
+    actor: str
+    event: str
+    body_json: str
+    prev_hash: str
+    hash: str
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The event's fields."""
+        fields: dict[str, Any] = json.loads(self.body_json)
+        return fields
+
+    def expected_hash(self) -> str:
+        """What the content demands; differs from :attr:`hash` after tampering."""
+        content = [
+            self.seq,
+            self.ts,
+            self.run_id,
+            self.actor,
+            self.event,
+            self.body_json,
+            self.prev_hash,
+        ]
+        return hashlib.sha256(_canonical(content).encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class Effect:
+    """An outside effect under way: what the server confirmed is added before it is recorded."""
+
+    confirmed: dict[str, Any] = field(default_factory=dict)
+
+    def verified(self, **facts: object) -> None:
+        """Note what the other side confirmed."""
+        self.confirmed.update(facts)
+
+
+class Ledger:
+    """Appends events of one actor in one run; also reads and verifies the whole chain."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        run_id: str,
+        actor: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Open ``path``, creating it when missing."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._run_id = run_id
+        self._actor = actor
+        self._now = now
+        self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+
+    def append(self, event: str, **body: object) -> Event:
+        """Add one event; durable on return.
+
+        Values must be JSON; decimals and instants go in as text. Known secrets are masked.
+        """
+        body_json = REDACTOR.redact(_canonical(body))
+        ts = self._now().isoformat(timespec="milliseconds")
+        self._db.execute("BEGIN IMMEDIATE")  # one writer at a time sees the chain's head
+        try:
+            last = self._db.execute(
+                "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1"
+            ).fetchone()
+            seq, prev_hash = (last[0] + 1, last[1]) if last else (1, GENESIS)
+            row = Event(seq, ts, self._run_id, self._actor, event, body_json, prev_hash, hash="")
+            values = (
+                seq,
+                ts,
+                self._run_id,
+                self._actor,
+                event,
+                body_json,
+                prev_hash,
+                row.expected_hash(),
+            )
+            self._db.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        return Event(*values)
+
+    @contextmanager
+    def effect(self, event: str, **body: object) -> Iterator[Effect]:
+        """Record an outside effect: intent first, then what became of it.
+
+        Yields an :class:`Effect`; call ``verified`` on it with what the other side confirmed. An
+        exception is recorded as ``<event>.failed`` and goes on. A process that dies in between
+        leaves the intent without an end: that is how the next run knows that it must look.
+        """
+        intent = self.append(f"{event}.intent", **body)
+        effect = Effect()
+        try:
+            yield effect
+        except BaseException as error:
+            self.append(
+                f"{event}.failed", intent=intent.seq, error=f"{type(error).__name__}: {error}"
+            )
+            raise
+        self.append(f"{event}.verified", intent=intent.seq, **effect.confirmed)
+
+    @property
+    def head(self) -> tuple[int, str]:
+        """Number of rows and hash of the last one: the figure to anchor elsewhere."""
+        last = self._db.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
+        return (last[0], last[1]) if last else (0, GENESIS)
+
+    def events(self, *, run_id: str | None = None) -> Iterator[Event]:
+        """All events in order, or those of one run."""
+        where, values = ("WHERE run_id = ?", (run_id,)) if run_id else ("", ())
+        for row in self._db.execute(f"SELECT * FROM ledger {where} ORDER BY seq", values):  # noqa: S608 - fixed text
+            yield Event(*row)
+
+    def verify(self) -> int:
+        """Check every row against its hash and its predecessor.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            IntegrityError: names the first row that does not fit.
+        """
+        count, previous = 0, GENESIS
+        for row in self.events():
+            count += 1
+            if row.seq != count or row.prev_hash != previous or row.hash != row.expected_hash():
+                message = (
+                    f"the ledger is broken at row {row.seq} (expected row {count}): it was changed "
+                    "after it was written; compare it with a copy or with the anchored head"
+                )
+                raise IntegrityError(message)
+            previous = row.hash
+        return count
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Release the file."""
+        self.close()
+
+
+class NoLedger:
+    """Stands in where no ``ledger_path`` is set: the same calls, no record."""
+
+    def append(self, event: str, **body: object) -> None:
+        """Record nothing."""
+
+    @contextmanager
+    def effect(self, event: str, **body: object) -> Iterator[Effect]:  # noqa: ARG002 - same call as Ledger's
+        """Record nothing around the effect."""
+        yield Effect()
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def open_ledger(path: Path | None, *, run_id: str, actor: str) -> Ledger | NoLedger:
+    """The ledger at ``path``, or one that keeps nothing where the setting is empty."""
+    return Ledger(path, run_id=run_id, actor=actor) if path else NoLedger()
+
+
+def _canonical(value: Mapping[str, object] | list[object]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
