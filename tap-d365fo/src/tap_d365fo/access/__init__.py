@@ -1,0 +1,1 @@
+"""Talking to Entra ID and to the F&O services: tokens, requests, retries, links."""

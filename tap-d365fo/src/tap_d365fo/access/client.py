@@ -1,0 +1,285 @@
+"""Fetch one JSON document from F&O: token, deadlines, retries, a body known to be whole."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+
+from pipeline_core.errors import AuthError, ConfigError, DataError, TransientError
+from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_d365fo.access.auth import TokenProvider
+
+#: Seconds to open a connection; a slow answer is the request timeout's business.
+_CONNECT_TIMEOUT_S = 30
+
+#: Longest silence on an open connection. ``requests`` counts per receive, not per answer.
+_SILENCE_TIMEOUT_S = 120
+
+#: A page of 10,000 rows of the widest entity (290 columns) is about 90 MB of JSON; far beyond it
+#: lies an attack or a defect, and a gzip body of 200 kB can unpack to 200 MB.
+_LARGEST_BODY_BYTES = 512 * 1024 * 1024
+
+_CHUNK_BYTES = 256 * 1024
+
+#: Failures of a connection that are not the network's: trying again cannot mend them.
+_TLS_FAILURES = (requests.exceptions.SSLError,)
+
+_logger = logging.getLogger("tap-d365fo.client")
+
+#: Numbers keep every digit: a JSON number with a fraction becomes a Decimal, never a float.
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One JSON document as received.
+
+    Attributes:
+        url: Address that it came from.
+        document: Parsed body; numbers with a fraction are ``Decimal``.
+        size_bytes: Length of the unpacked body.
+    """
+
+    url: str
+    document: dict[str, Any]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The clock and the dice, replaceable in tests."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    chance: random.Random = random.Random()  # noqa: S311, RUF009 - spreads retries, guards nothing
+
+
+class D365Client:
+    """Reads JSON documents below the environment's address.
+
+    Everything from sending to parsing is inside the retry: a gzip body that was cut short raises
+    nothing in ``requests``, only the parser notices it.
+    """
+
+    def __init__(
+        self,
+        session: requests.Session,
+        tokens: TokenProvider,
+        *,
+        request_timeout_s: float,
+        run_timeout_s: float,
+        backoff: Backoff | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        """Start the run's clock.
+
+        Args:
+            session: Connection pool of one worker.
+            tokens: Shared by all workers.
+            request_timeout_s: Limit for one attempt, first to last byte.
+            run_timeout_s: From now on; no wait or retry begins that would end later.
+            backoff: Waits between attempts where the server names none.
+            timing: Clock, sleep and randomness.
+        """
+        self._session = session
+        self._tokens = tokens
+        self._request_timeout_s = request_timeout_s
+        self._backoff = backoff or Backoff()
+        self._timing = timing or Timing()
+        self._deadline = self._timing.monotonic() + run_timeout_s
+
+    def get(self, url: str) -> Answer:
+        """Fetch and parse ``url``.
+
+        Raises:
+            AuthError: the token is refused although it is new, or access is denied. TransientError:
+            still failing after the last attempt, or the wait that the server asks for
+                ends after the run's deadline (then with ``retry_at``).
+            ConfigError: the address or the query is not one that the environment knows.
+            DataError: an answer that is whole but is not an OData document.
+        """
+        failures, token_renewed = 0, False
+        while True:
+            request_id = str(uuid.uuid4())
+            try:
+                return self._attempt(url, request_id)
+            except _TokenRefusedError as refused:
+                if token_renewed:
+                    raise AuthError(_unauthorized(url, refused.label)) from refused
+                token_renewed = True
+                self._tokens.renew(refused.token)
+            except _AttemptFailedError as failed:
+                failures += 1
+                self._wait(url, failed, failures)
+
+    def _wait(self, url: str, failed: _AttemptFailedError, failures: int) -> None:
+        """Sleep before the next attempt, or give up."""
+        wait_s = failed.retry_after_s
+        if wait_s is None:
+            wait_s = self._backoff.wait_s(failures, chance=self._timing.chance)
+            # A named wait is a promise and costs no attempt that failed by itself.
+            if failures >= self._backoff.attempts:
+                message = f"{_label(url, failed.label)} failed {failures} times, last with {failed}"
+                raise TransientError(message) from failed
+        if self._timing.monotonic() + wait_s > self._deadline:
+            retry_at = self._timing.now() + timedelta(seconds=wait_s)
+            message = f"{_label(url, failed.label)}: {failed}; run_timeout leaves no time to wait"
+            raise TransientError(message, retry_at=retry_at) from failed
+        _logger.warning(
+            "%s: %s; attempt %d in %.1f s", _label(url, failed.label), failed, failures + 1, wait_s
+        )
+        self._timing.sleep(wait_s)
+
+    def _attempt(self, url: str, request_id: str) -> Answer:
+        token = self._tokens.token()
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json;odata.metadata=minimal",
+            "Accept-Encoding": "gzip",
+            "OData-MaxVersion": "4.0",
+            "x-ms-client-request-id": request_id,
+        }
+        label = f"request {request_id}"
+        ends = self._timing.monotonic() + self._request_timeout_s
+        try:
+            with self._session.get(
+                url,
+                headers=headers,
+                stream=True,
+                allow_redirects=False,
+                timeout=(_CONNECT_TIMEOUT_S, min(_SILENCE_TIMEOUT_S, self._request_timeout_s)),
+            ) as response:
+                activity = response.headers.get("ms-dyn-aid")
+                label = f"ms-dyn-aid {activity}" if activity else label
+                self._check_status(url, response, token, label)
+                body = self._read(response, ends, label)
+        except _TLS_FAILURES as error:
+            message = (
+                f"{_host(url)} shows a certificate that is not trusted; check environment_url, or "
+                "set ca_bundle where the environment has a private authority"
+            )
+            raise ConfigError(message) from error
+        except requests.RequestException as error:
+            raise _AttemptFailedError(_kind(error), label) from error
+        return Answer(url, _parse(url, body, label), len(body))
+
+    def _check_status(self, url: str, response: requests.Response, token: str, label: str) -> None:
+        status = response.status_code
+        verdict = judge(status)
+        if verdict is Verdict.ACCEPT:
+            return
+        if verdict is Verdict.RENEW_TOKEN:
+            raise _TokenRefusedError(token, label)
+        if verdict is Verdict.RETRY:
+            header = response.headers.get("Retry-After")
+            wait_s = parse_retry_after(header, now=self._server_time(response))
+            reason = f"HTTP {status}"
+            raise _AttemptFailedError(reason, label, retry_after_s=wait_s)
+        if verdict is Verdict.REFUSED:
+            message = (
+                f"{_label(url, label)} was denied (HTTP {status}); the user mapped to the "
+                "application in F&O lacks the privilege to view this entity"
+            )
+            raise AuthError(message)
+        message = (
+            f"{_label(url, label)} was rejected (HTTP {status}); check the entity name, its "
+            "filter and the selected properties in entity_settings and the catalog"
+        )
+        raise ConfigError(message)
+
+    def _server_time(self, response: requests.Response) -> datetime:
+        try:
+            return parsedate_to_datetime(response.headers["Date"])
+        except (KeyError, ValueError):
+            return self._timing.now()
+
+    def _read(self, response: requests.Response, ends: float, label: str) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > _LARGEST_BODY_BYTES:
+                message = f"{_label(response.url, label)} sent more than 512 MB for one page"
+                raise DataError(message)
+            if self._timing.monotonic() > ends:
+                reason = f"no whole answer within request_timeout ({self._request_timeout_s:.0f} s)"
+                raise _AttemptFailedError(reason, label)
+        return bytes(body)
+
+
+class _TokenRefusedError(Exception):
+    def __init__(self, token: str, label: str) -> None:
+        super().__init__("HTTP 401")
+        self.token = token
+        self.label = label
+
+
+class _AttemptFailedError(Exception):
+    def __init__(self, reason: str, label: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.label = label
+        self.retry_after_s = retry_after_s
+
+
+def _parse(url: str, body: bytes, label: str) -> dict[str, Any]:
+    """The document in ``body``; anything that is not one counts as a failed attempt.
+
+    A login page with status 200, an empty body and a cut-off one all end here: none of them may
+    pass for a page without rows.
+    """
+    try:
+        document = _decoder.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = "a body that is no complete JSON document"
+        raise _AttemptFailedError(reason, label) from error
+    if not isinstance(document, dict):
+        message = f"{_label(url, label)} answered with JSON that is no OData document"
+        raise DataError(message)
+    return document
+
+
+def _kind(error: requests.RequestException) -> str:
+    """What broke, without the text of the exception: it holds the URL and its query."""
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.Timeout):
+        return "silence on the line"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke within the answer"
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return "a compressed body that does not unpack"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return type(error).__name__
+
+
+def _label(url: str, label: str) -> str:
+    """How a request is named in logs and messages: path only, no query."""
+    return f"GET {urlsplit(url).path} ({label})"
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _unauthorized(url: str, label: str) -> str:
+    return (
+        f"{_label(url, label)}: F&O refuses a new token (HTTP 401); register the client id under "
+        "System administration > Setup > Microsoft Entra ID applications, and check that "
+        "environment_url and tenant_id belong together"
+    )

@@ -1,0 +1,90 @@
+"""The figures of a run, counted where messages leave the process.
+
+Every STATE carries them, so that the target can prove that it received what was sent, and an end of
+file can be told from an end of data: only the last STATE of a run that finished has ``complete:
+true``.
+"""
+
+from __future__ import annotations
+
+import decimal
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Marks a RECORD that stands for a deletion; the SDK's own name for it.
+DELETED_AT = "_sdc_deleted_at"
+
+#: Sums of millions of amounts with 32 digits need more than the default 28 digits; nothing is
+#: rounded.
+_EXACT = decimal.Context(prec=120, traps=[decimal.Inexact, decimal.InvalidOperation])
+
+
+@dataclass(slots=True)
+class StreamFigures:
+    """What was sent of one stream in this run.
+
+    Attributes:
+        records: RECORD messages, deletions included.
+        deletes: Those of them that are deletions.
+        totals: Exact sum of every decimal column over the others.
+    """
+
+    records: int = 0
+    deletes: int = 0
+    totals: dict[str, Decimal] = field(default_factory=dict)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Count one record that is being sent."""
+        self.records += 1
+        if record.get(DELETED_AT) is not None:
+            self.deletes += 1
+            return
+        for column, total in self.totals.items():
+            value = record.get(column)
+            if value is not None:
+                self.totals[column] = _EXACT.add(total, value)
+
+
+class RunAudit:
+    """Running figures of all streams."""
+
+    def __init__(self, run_id: str) -> None:
+        """Start at zero."""
+        self.run_id = run_id
+        self.complete = False
+        self.streams: dict[str, StreamFigures] = {}
+
+    def announce(self, stream: str, schema: Mapping[str, Any]) -> None:
+        """Learn the decimal columns of a stream from its schema, before its first record."""
+        figures = self.streams.setdefault(stream, StreamFigures())
+        for column, definition in schema.get("properties", {}).items():
+            if _is_decimal(definition):
+                figures.totals.setdefault(column, Decimal(0))
+
+    def add(self, stream: str, record: Mapping[str, Any]) -> None:
+        """Count one record of a stream that was announced."""
+        self.streams[stream].add(record)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The ``audit`` object of a STATE: figures so far, sums as exact decimal strings."""
+        return {
+            "run_id": self.run_id,
+            "complete": self.complete,
+            "streams": {
+                name: {
+                    "records": figures.records,
+                    "deletes": figures.deletes,
+                    "totals": {c: format(total, "f") for c, total in figures.totals.items()},
+                }
+                for name, figures in self.streams.items()
+            },
+        }
+
+
+def _is_decimal(definition: Mapping[str, Any]) -> bool:
+    types = definition.get("type")
+    return types == "number" or (isinstance(types, list) and "number" in types)

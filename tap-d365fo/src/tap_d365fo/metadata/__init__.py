@@ -1,0 +1,1 @@
+"""What the environment publishes, and how it looks as JSON Schema."""

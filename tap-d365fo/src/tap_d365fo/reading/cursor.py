@@ -1,0 +1,119 @@
+"""Strategy ``cursor``: read what changed since the bookmark, in the order of change.
+
+Positions are useless here: a row that changes during the walk leaves its place, everything behind
+it moves up, and the row that slips over a page edge would be lost for good, because the bookmark
+has passed it. So each page starts at the last time that the page before reached (``ge``, not
+``gt``: equal times are common, they have whole seconds), and rows that come again are dropped by
+key and etag.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from pipeline_core.errors import DataError
+from tap_d365fo.reading.query import instant_literal
+from tap_d365fo.reading.rows import ETAG, identify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
+
+    from tap_d365fo.reading.pages import PageReader
+    from tap_d365fo.reading.query import Query
+
+
+def read_since(
+    reader: PageReader,
+    query: Query,
+    environment_url: str,
+    key: tuple[str, ...],
+    *,
+    cursor: str,
+    since: datetime | None,
+    until: datetime,
+) -> Iterator[tuple[list[dict[str, Any]], datetime]]:
+    """Rows with ``since <= cursor < until``, page by page, each with the bookmark it earns.
+
+    Args:
+        reader: Fetches pages.
+        query: Entity set, company, selection and order by cursor and key.
+        environment_url: Where to ask.
+        key: Key properties.
+        cursor: Property that is compared and ordered by.
+        since: Where to begin; None reads from the first row.
+        until: Instant at which the run began: what changes later belongs to the next run, so that
+            the walk has an end and the bookmark never passes a row that was still moving.
+
+    Yields:
+        New rows and the time up to which everything has been read.
+
+    Raises:
+        DataError: a row carries no readable time, or rows come out of order.
+    """
+    capped = query.where(f"{cursor} lt {instant_literal(until)}")
+    identity = identify(key)
+    at_edge: set[tuple[object, object]] = set()
+    reached = since
+    visited: set[str] = set()
+    following: str | None = _from(capped, cursor, reached).url(environment_url)
+    while following is not None:
+        if following in visited:
+            message = f"{query.entity_set}: the nextLink leads back to a page that was already read"
+            raise DataError(message)
+        visited.add(following)
+        page = reader.page(following)
+        times = [_instant(row, cursor, query.entity_set) for row in page.rows]
+        if any(later < earlier for earlier, later in pairwise(times)):
+            message = (
+                f"{query.entity_set} does not come in the order of {cursor}; it cannot be a cursor"
+            )
+            raise DataError(message)
+        marks: list[tuple[object, object]] = [(identity(row), row.get(ETAG)) for row in page.rows]
+        fresh = [row for row, mark in zip(page.rows, marks, strict=True) if mark not in at_edge]
+        if times:
+            last = times[-1]
+            # Only rows at the edge can come again: the next page starts at their time.
+            edge = {mark for mark, time in zip(marks, times, strict=True) if time == last}
+            at_edge = at_edge | edge if reached == last else edge
+            moved = reached is None or last > reached
+            reached = last
+            yield fresh, last
+        else:
+            moved = False
+        if page.next_url is None:
+            return
+        # A whole page of one instant cannot be stepped over by time: then position is all there is.
+        following = (
+            _from(capped, cursor, reached).url(environment_url)
+            if moved and times[0] != reached
+            else page.next_url
+        )
+
+
+def start_of_window(
+    bookmark: datetime | None, *, lookback: timedelta, start_date: datetime | None
+) -> datetime | None:
+    """Where reading begins: the bookmark less the look-back, but not before ``start_date``.
+
+    The look-back re-reads what became visible late: F&O stamps the time of the statement, while a
+    long transaction commits minutes later.
+    """
+    since = bookmark - lookback if bookmark is not None else None
+    if start_date is None or (since is not None and since > start_date):
+        return since
+    return start_date
+
+
+def _from(query: Query, cursor: str, since: datetime | None) -> Query:
+    return query if since is None else query.where(f"{cursor} ge {instant_literal(since)}")
+
+
+def _instant(row: dict[str, Any], cursor: str, entity_set: str) -> datetime:
+    try:
+        return datetime.fromisoformat(row[cursor]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{entity_set}: a row has no readable {cursor}; it cannot be a cursor"
+        raise DataError(message) from error

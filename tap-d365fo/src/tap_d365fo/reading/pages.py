@@ -1,0 +1,86 @@
+"""One page of rows, and the walk from page to page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pipeline_core.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_d365fo.access.client import D365Client
+    from tap_d365fo.access.links import LinkRebaser
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one answer.
+
+    Attributes:
+        rows: As received, ``@odata`` annotations included.
+        count: Rows that match the whole query, where it was asked for.
+        next_url: Address of the next page on our own origin; None on the last one.
+        size_bytes: Length of the unpacked answer.
+    """
+
+    url: str
+    rows: list[dict[str, Any]]
+    count: int | None
+    next_url: str | None
+    size_bytes: int
+
+
+class PageReader:
+    """Reads documents and pages through one client."""
+
+    def __init__(self, client: D365Client, links: LinkRebaser) -> None:
+        """Fetch by ``client``; trust links only as far as ``links`` does."""
+        self._client = client
+        self._links = links
+
+    def document(self, url: str) -> dict[str, Any]:
+        """One JSON document that is no page of rows."""
+        return self._client.get(url).document
+
+    def page(self, url: str) -> Page:
+        """One page.
+
+        Raises:
+            DataError: the answer has no rows array: it must not pass for an empty page.
+        """
+        answer = self._client.get(url)
+        rows, link = answer.document.get("value"), answer.document.get("@odata.nextLink")
+        if not isinstance(rows, list) or not (link is None or isinstance(link, str)):
+            message = f"{urlsplit(url).path} answered with JSON that is no page of rows"
+            raise DataError(message)
+        count = answer.document.get("@odata.count")
+        return Page(
+            url=url,
+            rows=rows,
+            count=count if isinstance(count, int) else None,
+            next_url=self._links.rebase(link, current=url) if link else None,
+            size_bytes=answer.size_bytes,
+        )
+
+    def walk(self, url: str) -> Iterator[Page]:
+        """All pages from ``url`` on; only a missing nextLink ends them, an empty page does not.
+
+        Raises:
+            DataError: a nextLink leads to a page that was already read.
+        """
+        visited: set[str] = set()
+        following: str | None = url
+        while following is not None:
+            if following in visited:
+                message = (
+                    f"{urlsplit(url).path}: after {len(visited)} pages the nextLink leads back to "
+                    "one that was already read"
+                )
+                raise DataError(message)
+            visited.add(following)
+            page = self.page(following)
+            yield page
+            following = page.next_url

@@ -1,0 +1,275 @@
+"""The tap's settings: a JSON Schema for Singer, one typed object for the rest of the code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from singer_sdk import typing as th
+
+from pipeline_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_STRATEGIES = ("auto", "full", "cursor")
+
+CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
+    th.Property(
+        "environment_url",
+        th.StringType,
+        required=True,
+        title="Environment URL",
+        description="Address of the F&O environment, as in the browser, without a path.",
+        examples=["https://contoso.operations.dynamics.com"],
+    ),
+    th.Property(
+        "tenant_id",
+        th.StringType,
+        required=True,
+        title="Tenant",
+        description="Directory (tenant) id or domain of the environment in Microsoft Entra ID.",
+        examples=["contoso.onmicrosoft.com"],
+    ),
+    th.Property(
+        "client_id",
+        th.StringType,
+        required=True,
+        title="Client id",
+        description=(
+            "Application (client) id. It must also be registered in F&O under System "
+            "administration > Setup > Microsoft Entra ID applications."
+        ),
+    ),
+    th.Property(
+        "client_secret",
+        th.StringType,
+        secret=True,
+        title="Client secret",
+        description="Secret of the application; either this or `client_certificate`.",
+    ),
+    th.Property(
+        "client_certificate",
+        th.StringType,
+        title="Client certificate",
+        description="Path to a PEM file that holds the application's private key and certificate.",
+    ),
+    th.Property(
+        "authority_host",
+        th.StringType,
+        default="https://login.microsoftonline.com",
+        title="Authority host",
+        description="Entra ID endpoint; another one in sovereign clouds.",
+        examples=["https://login.microsoftonline.us"],
+    ),
+    th.Property(
+        "ca_bundle",
+        th.StringType,
+        title="CA bundle",
+        description="PEM file with the certificate authorities to trust instead of the usual ones.",
+    ),
+    th.Property(
+        "entities",
+        th.ArrayType(th.StringType),
+        default=["preset:finance"],
+        title="Entities",
+        description=(
+            "Entity sets to offer: names, globs such as `Vend*`, and `preset:finance` (vendors, "
+            "purchase orders, vendor invoices, main accounts, posted journal entries and what they "
+            "refer to)."
+        ),
+    ),
+    th.Property(
+        "companies",
+        th.ArrayType(th.StringType),
+        default=["all"],
+        title="Companies",
+        description="Company ids (`dataAreaId`) to read, or `all` that the application may see.",
+        examples=[["usmf", "demf"]],
+    ),
+    th.Property(
+        "start_date",
+        th.DateTimeType,
+        title="Start date",
+        description="Rows changed before this instant are left out of the first incremental read.",
+    ),
+    th.Property(
+        "entity_settings",
+        th.ObjectType(
+            additional_properties=th.ObjectType(
+                th.Property(
+                    "replication",
+                    th.StringType,
+                    allowed_values=list(_STRATEGIES),
+                    description="Reading strategy; `auto` chooses by the entity's metadata.",
+                ),
+                th.Property(
+                    "replication_key",
+                    th.StringType,
+                    description="Property that rises with every change, for `cursor`.",
+                ),
+                th.Property(
+                    "lookback",
+                    th.IntegerType,
+                    description="Seconds before the bookmark that are read again, for `cursor`.",
+                ),
+                th.Property(
+                    "filter",
+                    th.StringType,
+                    description="OData `$filter` that is added to every request for the entity.",
+                ),
+                additional_properties=False,
+            )
+        ),
+        default={},
+        title="Entity settings",
+        description="Per entity set: `replication`, `replication_key`, `lookback`, `filter`.",
+        examples=[{"MainAccounts": {"filter": "IsSuspended eq 0"}}],
+    ),
+    th.Property(
+        "null_sentinels",
+        th.BooleanType,
+        default=True,
+        title="Null sentinels",
+        description=(
+            "F&O has no empty date or GUID and sends 1900-01-01 and zeros instead; turn them into "
+            "null (never in a key)."
+        ),
+    ),
+    th.Property(
+        "request_timeout",
+        th.IntegerType,
+        default=300,
+        title="Request timeout",
+        description="Seconds that one attempt at one page may take from first to last byte.",
+    ),
+    th.Property(
+        "run_timeout",
+        th.IntegerType,
+        default=21600,
+        title="Run timeout",
+        description="Seconds after which the run gives up instead of waiting or retrying further.",
+    ),
+    th.Property(
+        "ledger_path",
+        th.StringType,
+        title="Ledger",
+        description="SQLite file of the audit ledger; without it no ledger is kept.",
+    ),
+).to_dict()
+
+#: Seconds re-read before a cursor's bookmark. ``SysModifiedDateTime`` is taken when a statement
+#: runs, not when its transaction commits, so a row can become visible with a time that has already
+#: been read past.
+DEFAULT_LOOKBACK_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySettings:
+    """What ``entity_settings`` says about one entity set."""
+
+    replication: str = "auto"
+    replication_key: str | None = None
+    lookback_s: int = DEFAULT_LOOKBACK_S
+    filter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The validated configuration.
+
+    Attributes:
+        environment_url: Scheme and host, lower case, no trailing slash: also the token's audience.
+        companies: Lower-case ids; empty means all.
+    """
+
+    environment_url: str
+    tenant_id: str
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    client_certificate: Path | None
+    authority_host: str
+    ca_bundle: Path | None
+    entities: tuple[str, ...]
+    companies: tuple[str, ...]
+    start_date: datetime | None
+    entity_settings: Mapping[str, EntitySettings]
+    null_sentinels: bool
+    request_timeout_s: int
+    run_timeout_s: int
+    ledger_path: Path | None
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Check what a JSON Schema cannot, and give every value its type.
+
+        Raises:
+            ConfigError: says which setting is wrong and what it should hold.
+        """
+        secret, certificate = config.get("client_secret"), _path(config, "client_certificate")
+        if bool(secret) == bool(certificate):
+            message = "set exactly one of client_secret and client_certificate"
+            raise ConfigError(message)
+        companies = tuple(dict.fromkeys(c.strip().lower() for c in config["companies"]))
+        return cls(
+            environment_url=_origin(config["environment_url"], "environment_url"),
+            tenant_id=config["tenant_id"],
+            client_id=config["client_id"],
+            client_secret=secret or None,
+            client_certificate=certificate,
+            authority_host=_origin(config["authority_host"], "authority_host"),
+            ca_bundle=_path(config, "ca_bundle"),
+            entities=tuple(config["entities"]),
+            companies=() if "all" in companies else companies,
+            start_date=_instant(config.get("start_date")),
+            entity_settings={
+                name: EntitySettings(
+                    replication=given.get("replication", "auto"),
+                    replication_key=given.get("replication_key"),
+                    lookback_s=given.get("lookback", DEFAULT_LOOKBACK_S),
+                    filter=given.get("filter"),
+                )
+                for name, given in config["entity_settings"].items()
+            },
+            null_sentinels=config["null_sentinels"],
+            request_timeout_s=config["request_timeout"],
+            run_timeout_s=config["run_timeout"],
+            ledger_path=Path(config["ledger_path"]) if config.get("ledger_path") else None,
+        )
+
+
+def _origin(url: str, setting: str) -> str:
+    """Scheme and host of ``url`` in the form that Entra ID knows as audience."""
+    parts = urlsplit(url.strip().lower())
+    if parts.scheme != "https" or not parts.hostname or parts.username or parts.query:
+        message = (
+            f"{setting} must be an https address such as https://contoso.operations.dynamics.com"
+        )
+        raise ConfigError(message)
+    # On-premises environments are served below a path (/namespaces/AXSF).
+    return f"https://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def _path(config: Mapping[str, Any], setting: str) -> Path | None:
+    given = config.get(setting)
+    if not given:
+        return None
+    path = Path(given)
+    if not path.is_file():
+        message = f"{setting} names no readable file: {given}"
+        raise ConfigError(message)
+    return path
+
+
+def _instant(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = "start_date must be an ISO 8601 date or instant such as 2025-01-01T00:00:00Z"
+        raise ConfigError(message) from error
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -1,0 +1,144 @@
+"""The Singer tap: wires settings, metadata, streams and figures together."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from singer_sdk import Tap
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+
+from pipeline_core.config import describe_config_errors
+from pipeline_core.errors import ConfigError, TerminatedError
+from pipeline_core.ledger import Ledger, NoLedger, open_ledger
+from pipeline_core.run_id import current_run_id
+from tap_d365fo.access.auth import TokenProvider
+from tap_d365fo.access.client import D365Client
+from tap_d365fo.access.links import LinkRebaser
+from tap_d365fo.access.session import new_session
+from tap_d365fo.audit import RunAudit
+from tap_d365fo.companies import check_requested, visible_companies
+from tap_d365fo.entities import resolve_entities
+from tap_d365fo.metadata.service import MetadataService
+from tap_d365fo.names import nearest
+from tap_d365fo.reading.pages import PageReader
+from tap_d365fo.settings import CONFIG_JSONSCHEMA, EntitySettings, Settings
+from tap_d365fo.stream import EntityStream, Source
+from tap_d365fo.writer import AuditingWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from tap_d365fo.metadata.model import EntityListing
+
+
+class TapD365FO(Tap):
+    """Singer tap for Microsoft Dynamics 365 Finance & Operations (OData v4)."""
+
+    name = "tap-d365fo"
+    dynamic_catalog = True
+    config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
+    capabilities: ClassVar[list[Any]] = [
+        TapCapabilities.CATALOG,
+        TapCapabilities.STATE,
+        TapCapabilities.DISCOVER,
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - the SDK's constructor
+        """Check the configuration; the first request comes with discovery."""
+        self._audit = RunAudit(current_run_id())
+        super().__init__(message_writer=AuditingWriter(self._audit), **kwargs)
+
+    def discover_streams(self) -> Sequence[EntityStream]:
+        """One stream for each entity set that the ``entities`` setting stands for."""
+        listings = self._listings
+        for name in self._settings.entity_settings:
+            if name not in listings:
+                message = (
+                    f"entity_settings: the environment publishes no entity set {name!r}"
+                    f"{nearest(name, listings)}"
+                )
+                raise ConfigError(message)
+        chosen = resolve_entities(self._settings.entities, listings)
+        self.logger.info("%d of %d published entity sets are in scope", len(chosen), len(listings))
+        return [EntityStream(self, self._metadata.entity(listings[name])) for name in chosen]
+
+    def sync_all(self) -> None:  # type: ignore[misc]  # final in the SDK, which has no closing message
+        """Sync all streams, then say that this run is complete."""
+        selected = [name for name, stream in self.streams.items() if stream.selected]
+        self.source.ledger.append("run.started", streams=selected, companies=self.source.companies)
+        super().sync_all()
+        self._audit.complete = True
+        self.state_writer.write_state(self.state)
+        self.source.ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
+
+    def settings_of(self, entity_set: str) -> EntitySettings:
+        """What ``entity_settings`` says of one set, or the defaults."""
+        return self._settings.entity_settings.get(entity_set, EntitySettings())
+
+    @functools.cached_property
+    def source(self) -> Source:
+        """What the streams read from; asks for the companies when first needed."""
+        visible = visible_companies(self._reader, self._settings.environment_url, self._listings)
+        return Source(
+            settings=self._settings,
+            reader=self._reader,
+            ledger=self._ledger,
+            companies=check_requested(self._settings.companies or visible, visible),
+            started_at=datetime.now(UTC),
+        )
+
+    @functools.cached_property
+    def _settings(self) -> Settings:
+        return Settings.from_config(self.config)
+
+    @functools.cached_property
+    def _ledger(self) -> Ledger | NoLedger:
+        return open_ledger(self._settings.ledger_path, run_id=self._audit.run_id, actor=self.name)
+
+    @functools.cached_property
+    def _reader(self) -> PageReader:
+        settings = self._settings
+        session = new_session(settings.ca_bundle)
+        client = D365Client(
+            session,
+            TokenProvider(settings, new_session(settings.ca_bundle)),
+            request_timeout_s=settings.request_timeout_s,
+            run_timeout_s=settings.run_timeout_s,
+        )
+        return PageReader(client, LinkRebaser(settings.environment_url))
+
+    @functools.cached_property
+    def _metadata(self) -> MetadataService:
+        return MetadataService(self._settings.environment_url, self._reader)
+
+    @functools.cached_property
+    def _listings(self) -> dict[str, EntityListing]:
+        return self._metadata.listings()
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """As the SDK does, but without the refused values: one of them may be a secret."""
+        try:
+            return super()._validate_config(raise_errors=raise_errors)
+        except ConfigValidationError as error:
+            raise ConfigError(
+                describe_config_errors(self.config_jsonschema, self._config)
+            ) from error
+
+    def _setup_signal_handlers(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handle_termination)
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Stop at once and say so: the SDK would leave with 0, as if the run were complete."""
+        message = "told to stop (SIGTERM); the next run goes on from the last committed state"
+        raise TerminatedError(message)

@@ -1,0 +1,52 @@
+"""The one place where messages leave the process."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from singer_sdk import singerlib as singer
+from singer_sdk.singerlib.encoding.base import GenericSingerWriter
+
+if TYPE_CHECKING:
+    from tap_d365fo.audit import RunAudit
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class AuditingWriter(GenericSingerWriter[bytes, singer.Message]):
+    """Writes JSON lines, counts what it writes, and puts the figures into every STATE.
+
+    Counting here rather than where rows are read covers stream maps that drop or change records,
+    and keeps the figures in step with the pipe.
+    """
+
+    def __init__(self, audit: RunAudit) -> None:
+        """Count into ``audit``."""
+        super().__init__()
+        self._audit = audit
+
+    def serialize_message(self, message: singer.Message) -> bytes:
+        """One line without its end; decimals keep all their digits."""
+        return _encoder.encode(self._with_audit(message))
+
+    def write_message(self, message: singer.Message) -> None:
+        """Write ``message``; records are buffered, everything else goes out at once.
+
+        A SCHEMA, STATE or ACTIVATE_VERSION flushes what stands before it: the reader must not wait
+        for the commit point of rows that it already has.
+        """
+        if isinstance(message, singer.SchemaMessage):
+            self._audit.announce(message.stream, message.schema)
+        elif isinstance(message, singer.RecordMessage):
+            self._audit.add(message.stream, message.record)
+        sys.stdout.buffer.write(self.serialize_message(message) + b"\n")
+        if not isinstance(message, singer.RecordMessage):
+            sys.stdout.buffer.flush()
+
+    def _with_audit(self, message: singer.Message) -> dict[str, Any]:
+        content: dict[str, Any] = message.to_dict()
+        if isinstance(message, singer.StateMessage):
+            content["value"] = {**content["value"], "audit": self._audit.snapshot()}
+        return content
