@@ -21,7 +21,10 @@ def describe_config_errors(schema: Mapping[str, Any], config: Mapping[str, Any])
     errors = sorted(
         Draft7Validator(schema).iter_errors(config), key=lambda e: list(map(str, e.path))
     )
-    return "the configuration is not valid: " + "; ".join(_describe(error) for error in errors)
+    complaints = dict.fromkeys(
+        _describe(error) for error in errors
+    )  # each missing name is an error
+    return "the configuration is not valid: " + "; ".join(complaints)
 
 
 def _describe(error: ValidationError) -> str:

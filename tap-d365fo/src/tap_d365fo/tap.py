@@ -34,7 +34,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    import click
+
     from tap_d365fo.metadata.model import EntityListing
+
+
+#: ``\b`` keeps click from rewrapping a paragraph.
+_HELP = """Read Dynamics 365 Finance & Operations and write Singer messages.
+
+Nothing is ever written to D365.
+
+\b
+  tap-d365fo --config config.json --discover > catalog.json
+  tap-d365fo --config config.json --test            one row of each entity
+  tap-d365fo --config config.json --state state.json | target-tableau-hyper
+  tap-d365fo --about                                all settings
+  TAP_D365FO_TENANT_ID=... tap-d365fo --config ENV  settings from variables
+
+\b
+Exit codes: 0 complete; 65 data, 70 integrity, 75 try again later,
+77 access refused, 78 configuration, 143 told to stop. The last line
+on stderr says what failed and what to do.
+"""
 
 
 class TapD365FO(Tap):
@@ -80,6 +101,13 @@ class TapD365FO(Tap):
         self._audit.complete = True
         self.state_writer.write_state(self.state)
         self.source.ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """The SDK's command with a help text that tells what to type."""
+        command = super().get_singer_command()
+        command.help = _HELP
+        return command
 
     def settings_of(self, entity_set: str) -> EntitySettings:
         """What ``entity_settings`` says of one set, or the defaults."""

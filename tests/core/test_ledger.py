@@ -1,0 +1,146 @@
+"""The ledger: durable, ordered, and unable to hide a change."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline_core.errors import IntegrityError, TransientError
+from pipeline_core.ledger import GENESIS, Ledger, open_ledger
+from pipeline_core.redaction import REDACTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    with Ledger(path, run_id="run-1", actor="tap-d365fo") as opened:
+        for number in range(5):
+            opened.append("page.read", number=number, amount="-0.05")
+        yield opened
+
+
+def tamper(path: Path, *statements: str) -> None:
+    """Change the file as someone with a SQL client would, triggers dropped first."""
+    db = sqlite3.connect(path)
+    db.execute("DROP TRIGGER ledger_no_update")
+    db.execute("DROP TRIGGER ledger_no_delete")
+    for statement in statements:
+        db.execute(statement)
+    db.commit()
+    db.close()
+
+
+def test_events_come_back_in_order_with_their_fields(ledger: Ledger) -> None:
+    events = list(ledger.events())
+    assert [e.body["number"] for e in events] == [0, 1, 2, 3, 4]
+    assert events[0].prev_hash == GENESIS
+    assert ledger.verify() == 5
+    assert ledger.head == (5, events[-1].hash)
+
+
+@pytest.mark.parametrize(
+    ("statement", "row"),
+    [
+        pytest.param(
+            "UPDATE ledger SET body_json = replace(body_json, '-0.05', '0.05') WHERE seq = 3",
+            3,
+            id="a changed amount",
+        ),
+        pytest.param("DELETE FROM ledger WHERE seq = 2", 3, id="a removed row"),
+        pytest.param("UPDATE ledger SET run_id = 'run-2' WHERE seq = 4", 4, id="another run"),
+        pytest.param("UPDATE ledger SET ts = '2020' WHERE seq = 1", 1, id="another time"),
+        pytest.param(
+            "UPDATE ledger SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE seq IN (2, 3)",
+            -3,
+            id="two rows that changed places",
+        ),
+    ],
+)
+def test_tampering_is_found_at_its_row(
+    path: Path, ledger: Ledger, statement: str, row: int
+) -> None:
+    tamper(path, statement)
+    with pytest.raises(IntegrityError, match=f"broken at row {row} "):
+        ledger.verify()
+
+
+@pytest.mark.parametrize("statement", ["UPDATE ledger SET actor = 'x'", "DELETE FROM ledger"])
+def test_the_file_refuses_changes(path: Path, ledger: Ledger, statement: str) -> None:
+    db = sqlite3.connect(path)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        db.execute(statement)
+    db.close()
+    assert ledger.verify() == 5
+
+
+def test_an_effect_records_intent_and_confirmation(path: Path) -> None:
+    with Ledger(path, run_id="r", actor="target") as ledger:
+        with ledger.effect("publish", datasource="GL") as effect:
+            effect.verified(job="j-1")
+        intent, verified = ledger.events()
+    assert (intent.event, intent.body) == ("publish.intent", {"datasource": "GL"})
+    assert (verified.event, verified.body) == ("publish.verified", {"intent": 1, "job": "j-1"})
+
+
+def test_a_failed_effect_is_recorded_and_goes_on(path: Path) -> None:
+    with Ledger(path, run_id="r", actor="target") as ledger:
+        reason = "server away"
+        with pytest.raises(TransientError), ledger.effect("publish"):
+            raise TransientError(reason)
+        assert [e.event for e in ledger.events()] == ["publish.intent", "publish.failed"]
+
+
+def test_tap_and_target_write_one_chain_at_the_same_time(path: Path) -> None:
+    def write(actor: str) -> None:
+        with Ledger(path, run_id="r", actor=actor) as ledger:
+            for number in range(25):
+                ledger.append("tick", number=number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, ["tap", "target", "ops", "tap"]))
+    with Ledger(path, run_id="r", actor="check") as ledger:
+        assert ledger.verify() == 100
+
+
+def test_a_killed_writer_leaves_a_chain_that_goes_on(path: Path) -> None:
+    script = (
+        "import os, sys, pathlib\n"
+        "from pipeline_core.ledger import Ledger\n"
+        "ledger = Ledger(pathlib.Path(sys.argv[1]), run_id='r', actor='victim')\n"
+        "for n in range(3): ledger.append('tick', number=n)\n"
+        "ledger._db.execute('BEGIN IMMEDIATE')\n"
+        "os._exit(137)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert done.returncode == 137
+    with Ledger(path, run_id="r", actor="next") as ledger:
+        ledger.append("tick", number=3)
+        assert ledger.verify() == 4
+
+
+def test_known_secrets_never_reach_the_file(path: Path) -> None:
+    REDACTOR.add("correct-horse-battery")
+    with Ledger(path, run_id="r", actor="tap") as ledger:
+        ledger.append("oops", text="token=correct-horse-battery")
+    assert b"correct-horse" not in path.read_bytes()
+
+
+def test_without_a_path_nothing_is_kept_and_the_calls_are_the_same() -> None:
+    ledger = open_ledger(None, run_id="r", actor="tap")
+    ledger.append("tick", number=1)
+    with ledger.effect("publish") as effect:
+        effect.verified(job="j")
+    ledger.close()

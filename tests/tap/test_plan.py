@@ -1,0 +1,88 @@
+"""Which strategy reads an entity."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline_core.errors import ConfigError
+from tap_d365fo.metadata.model import Entity, Property
+from tap_d365fo.reading.plan import Strategy, plan_reading
+from tap_d365fo.settings import EntitySettings
+
+KEY = Property("SourceKey", "Edm.Int64", "Int64", is_key=True)
+MODIFIED = Property("SysModifiedDateTime", "Edm.DateTimeOffset", "UtcDateTime", is_key=False)
+CUSTOM = Property("ConChangedAt", "Edm.DateTimeOffset", "UtcDateTime", is_key=False)
+MODIFIED_BY = Property("SysModifiedBy", "Edm.String", "String", is_key=False)
+MODIFIED_DAY = Property("ModifiedDate", "Edm.DateTimeOffset", "Date", is_key=False)
+
+
+def entity(*properties: Property) -> Entity:
+    return Entity("VendTransBiEntities", properties)
+
+
+@pytest.mark.parametrize(
+    ("published", "settings", "catalog", "strategy", "cursor"),
+    [
+        pytest.param(
+            entity(KEY, MODIFIED),
+            *(EntitySettings(), None, Strategy.CURSOR, "SysModifiedDateTime"),
+            id="a time of change is used",
+        ),
+        pytest.param(
+            entity(KEY, MODIFIED_BY, MODIFIED_DAY),
+            *(EntitySettings(), None, Strategy.FULL, None),
+            id="a user or a day is no time of change",
+        ),
+        pytest.param(
+            entity(MODIFIED),
+            *(EntitySettings(), None, Strategy.FULL, None),
+            id="without a key there is no order",
+        ),
+        pytest.param(
+            entity(KEY, MODIFIED),
+            *(EntitySettings(), "FULL_TABLE", Strategy.FULL, None),
+            id="the catalog may ask for everything",
+        ),
+        pytest.param(
+            entity(KEY, MODIFIED),
+            *(EntitySettings(replication="full"), None, Strategy.FULL, None),
+            id="settings may ask for everything",
+        ),
+        pytest.param(
+            entity(KEY, MODIFIED, CUSTOM),
+            *(EntitySettings(replication_key="ConChangedAt"), "FULL_TABLE"),
+            *(Strategy.CURSOR, "ConChangedAt"),
+            id="a named key wins",
+        ),
+    ],
+)
+def test_the_choice(
+    published: Entity,
+    settings: EntitySettings,
+    catalog: str | None,
+    strategy: Strategy,
+    cursor: str | None,
+) -> None:
+    plan = plan_reading(published, settings, catalog_method=catalog)
+    assert (plan.strategy, plan.cursor) == (strategy, cursor)
+    assert plan.reason
+
+
+@pytest.mark.parametrize(
+    ("published", "settings"),
+    [
+        pytest.param(entity(KEY), EntitySettings(replication="cursor"), id="nothing published"),
+        pytest.param(entity(KEY), EntitySettings(replication_key="Nope"), id="unknown"),
+        pytest.param(
+            entity(KEY, MODIFIED_DAY), EntitySettings(replication_key="ModifiedDate"), id="a day"
+        ),
+        pytest.param(
+            entity(MODIFIED), EntitySettings(replication_key="SysModifiedDateTime"), id="no key"
+        ),
+    ],
+)
+def test_an_impossible_cursor_is_a_configuration_error(
+    published: Entity, settings: EntitySettings
+) -> None:
+    with pytest.raises(ConfigError, match="VendTransBiEntities"):
+        plan_reading(published, settings)
