@@ -1,0 +1,77 @@
+"""The runs command over a ledger that a tap and a target wrote."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline_core.errors import TransientError
+from pipeline_core.ledger import Ledger
+
+COMMAND = Path(sys.executable).with_name("d365fo-tableau")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "ledger.db"
+    with Ledger(path, run_id="run-1", actor="tap-d365fo") as ledger:
+        ledger.append("partition.read", stream="VendorsV2", company="usmf", rows=1200)
+        ledger.append("partition.read", stream="VendorsV2", company="demf", rows=34)
+        with ledger.effect("publish", datasource="VendorsV2") as effect:
+            effect.verified(job="j-1")
+        ledger.append("run.finished")
+    reason = "server away"
+    with Ledger(path, run_id="run-2", actor="target-tableau-hyper") as ledger:
+        ledger.append("run.finished")
+        with pytest.raises(TransientError), ledger.effect("publish"):
+            raise TransientError(reason)
+    with Ledger(path, run_id="run-3", actor="target-tableau-hyper") as ledger:
+        ledger.append("publish.intent", datasource="VendorsV2")
+    return path
+
+
+def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(COMMAND), "runs", "--ledger", str(path), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_list_tells_how_each_run_ended(path: Path) -> None:
+    lines = run(path, "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["run-1", "run-2", "run-3"]
+    assert "complete" in lines[0]
+    assert "1,234 rows" in lines[0]
+    assert "failed" in lines[1]
+    assert "incomplete" in lines[2]
+    assert lines[3].strip() == "publish: begun, end unknown; look at the server"
+
+
+def test_show_lists_the_events_of_one_run(path: Path) -> None:
+    shown = run(path, "show", "run-1")
+    assert "partition.read" in shown.stdout
+    assert "company=usmf rows=1200" in shown.stdout
+    assert "run-2" not in shown.stdout
+    missing = run(path, "show", "run-9")
+    assert missing.returncode == 78
+    assert missing.stderr.splitlines()[-1].startswith("d365fo-tableau: the ledger has no run run-9")
+
+
+def test_verify_finds_tampering(path: Path) -> None:
+    assert "chain unbroken" in run(path, "verify").stdout
+    db = sqlite3.connect(path)
+    db.execute("DROP TRIGGER ledger_no_update")
+    db.execute("UPDATE ledger SET body_json = replace(body_json, '1200', '1201')")
+    db.commit()
+    db.close()
+    broken = run(path, "verify")
+    assert broken.returncode == 70
+    assert "row 1" in broken.stderr
+
+
+def test_without_a_ledger_it_says_so(tmp_path: Path) -> None:
+    missing = run(tmp_path / "none.db", "list")
+    assert missing.returncode == 78
+    assert not (tmp_path / "none.db").exists()
