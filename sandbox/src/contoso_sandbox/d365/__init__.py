@@ -1,0 +1,74 @@
+"""Dynamics 365 Finance & Operations as far as a reader sees it: ``/data`` and ``/metadata``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contoso_sandbox.d365.app import Shell
+from contoso_sandbox.d365.bearer import Gate, TokenVerifier
+from contoso_sandbox.d365.listing import Listings
+from contoso_sandbox.d365.reading import Reader
+from contoso_sandbox.d365.request_log import LoggedRequest, RequestLog
+from contoso_sandbox.d365.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from duckdb import DuckDBPyConnection
+    from starlette.types import ASGIApp
+
+    from contoso_sandbox.model import Environment
+
+__all__ = ["D365", "LoggedRequest", "RequestLog", "TokenVerifier"]
+
+
+class D365:
+    """One environment.
+
+    Attributes:
+        app: The ASGI application. Whatever is to happen to requests or answers on their way
+            (scripted faults) wraps it from outside.
+        requests: What was asked and how many rows travelled.
+        applications: Client ids registered in the environment; a token of any other gets 401.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        cursor: Callable[[], DuckDBPyConnection],
+        tokens: TokenVerifier,
+        *,
+        tenant_id: str,
+        applications: Collection[str],
+        default_company: str,
+        page_size: int = 10_000,
+        fixed_tokens: Collection[str] = (),
+    ) -> None:
+        """Serve ``environment`` from a DuckDB database.
+
+        Args:
+            environment: What is published; one table per set, as ``contoso_sandbox.model`` says.
+            cursor: Gives the calling thread its own cursor. Every change to a row must change its
+                ``__rec_version`` or its row id; the server remembers orders by these.
+            tokens: Checks the signature of access tokens.
+            tenant_id: The tenant that tokens must come from.
+            applications: Client ids registered at the start.
+            default_company: Company of the application user.
+            page_size: Most rows in one answer.
+            fixed_tokens: Bearer tokens accepted unchecked.
+        """
+        self.applications = set(applications)
+        self.requests = RequestLog()
+        reader = Reader(environment, cursor, Listings(), default_company, page_size)
+        gate = Gate(tokens, tenant_id, self.applications, frozenset(fixed_tokens))
+        self._shell = Shell(Service(reader), gate, self.requests, url="")
+        self.app: ASGIApp = self._shell
+
+    @property
+    def url(self) -> str:
+        """The environment's URL: start of every link and audience of every token."""
+        return self._shell.url
+
+    @url.setter
+    def url(self, url: str) -> None:
+        self._shell.url = url.rstrip("/")

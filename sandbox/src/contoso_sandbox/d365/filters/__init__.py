@@ -1,0 +1,1 @@
+"""The ``$filter`` language: text to tree, tree to SQL, tree to a Python test."""

@@ -1,0 +1,186 @@
+"""Read rows: one page of a listing, one row by its key, or a count."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from contoso_sandbox.d365.filters.nodes import Binary, Literal, Name
+from contoso_sandbox.d365.filters.sql import Condition, compile_filter
+from contoso_sandbox.d365.sqltext import identifier
+from contoso_sandbox.d365.wire import Detail, expansion_json, row_json
+from contoso_sandbox.model import REC_ID, AxType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from duckdb import DuckDBPyConnection
+
+    from contoso_sandbox.d365.filters.nodes import Node
+    from contoso_sandbox.d365.listing import Listings
+    from contoso_sandbox.d365.options import Options
+    from contoso_sandbox.model import EntitySet, Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one answer as JSON objects.
+
+    Attributes:
+        rows: One JSON text a row.
+        more: Whether a nextLink is due.
+        total: The count that ``$count=true`` asked for.
+    """
+
+    rows: list[str]
+    more: bool
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Answers reads of one environment from its database.
+
+    Attributes:
+        cursor: Gives the calling thread its own DuckDB cursor.
+        default_company: The company that a read without ``cross-company=true`` is confined to.
+    """
+
+    environment: Environment
+    cursor: Callable[[], DuckDBPyConnection]
+    listings: Listings
+    default_company: str
+    page_size: int
+
+    def page(self, entity_set: EntitySet, options: Options, *, detail: Detail, root: str) -> Page:
+        """Read the page that ``options`` ask for."""
+        condition = self._condition(entity_set, options.filter, cross_company=options.cross_company)
+        json = self._json(entity_set, options, detail=detail, root=root)
+        order = _order_by(entity_set, options)
+        wanted = self.page_size if options.limit is None else min(options.limit, self.page_size)
+        limited = options.limit is not None and options.limit <= self.page_size
+        with self._snapshot() as cursor:
+            total = _count(cursor, entity_set, condition) if options.count else None
+            if options.skip == 0:
+                # One row beyond the page tells whether there is a next one.
+                rows = _first(
+                    cursor, entity_set, json, condition, order, limit=wanted + (not limited)
+                )
+                return Page(rows[:wanted], len(rows) > wanted, total)
+            listing = self.listings.rows(cursor, entity_set, condition, order)
+            slice_ = listing[options.skip : options.skip + wanted]
+            rows = _at(cursor, entity_set, json, list(slice_))
+            return Page(rows, not limited and len(listing) > options.skip + wanted, total)
+
+    def row(
+        self, entity_set: EntitySet, key: Node, options: Options, *, detail: Detail, root: str
+    ) -> str | None:
+        """Read the row with ``key``, or ``None`` where there is none in the companies allowed."""
+        condition = self._condition(entity_set, key, cross_company=options.cross_company)
+        json = self._json(entity_set, options, detail=detail, root=root)
+        with self._snapshot() as cursor:
+            found = _first(cursor, entity_set, json, condition, f"t.{identifier(REC_ID)}", limit=1)
+        return found[0] if found else None
+
+    def count(self, entity_set: EntitySet, options: Options) -> int:
+        """Count the rows that match, whatever ``$top`` says."""
+        condition = self._condition(entity_set, options.filter, cross_company=options.cross_company)
+        with self._snapshot() as cursor:
+            return _count(cursor, entity_set, condition)
+
+    def _condition(
+        self, entity_set: EntitySet, node: Node | None, *, cross_company: bool
+    ) -> Condition:
+        condition = Condition()
+        if entity_set.per_company and not cross_company:
+            own = Binary("eq", Name("dataAreaId"), Literal(self.default_company))
+            condition = compile_filter(own, entity_set, self.environment.enums)
+        if node is not None:
+            asked = compile_filter(node, entity_set, self.environment.enums)
+            condition = condition.and_also(asked)
+        return condition
+
+    def _json(self, entity_set: EntitySet, options: Options, *, detail: Detail, root: str) -> str:
+        nested = [
+            (
+                expansion.navigation.name,
+                expansion_json(
+                    expansion,
+                    self.environment.entity_sets[expansion.navigation.related_set],
+                    detail=detail,
+                    root=root,
+                ),
+            )
+            for expansion in options.expand
+        ]
+        return row_json(entity_set, "t", options.select, detail=detail, root=root, nested=nested)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[DuckDBPyConnection]:
+        """Open a transaction, so that count, order and rows are of one state of the data."""
+        cursor = self.cursor()
+        cursor.execute("BEGIN TRANSACTION READ ONLY")
+        try:
+            yield cursor
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+def _order_by(entity_set: EntitySet, options: Options) -> str:
+    """Write the ORDER BY: what was asked for, then RecId (F&O's order without ``$orderby``).
+
+    Strings that differ in case alone are equal to SQL Server's collation, so the next part of the
+    order decides; what is equal in all parts then sorts by its characters, so that the order is
+    the same each time. Nulls are lowest, as there.
+    """
+    strings = {p.name for p in entity_set.properties if p.ax_type in {AxType.STRING, AxType.GUID}}
+    parts, ties = [], []
+    for part in options.order:
+        direction = "DESC NULLS LAST" if part.descending else "ASC NULLS FIRST"
+        column = f"t.{identifier(part.name)}"
+        if part.name in strings:
+            parts.append(f"lower({column}) {direction}")
+            ties.append(f"{column} {direction}")
+        else:
+            parts.append(f"{column} {direction}")
+    return ", ".join([*parts, *ties, f"t.{identifier(REC_ID)}"])
+
+
+def _count(cursor: DuckDBPyConnection, entity_set: EntitySet, condition: Condition) -> int:
+    row = cursor.execute(
+        f"SELECT count(*) FROM {identifier(entity_set.name)} t WHERE {condition.sql}",  # noqa: S608 - own names
+        condition.parameters,
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _first(
+    cursor: DuckDBPyConnection,
+    entity_set: EntitySet,
+    json: str,
+    condition: Condition,
+    order: str,
+    *,
+    limit: int,
+) -> list[str]:
+    # The inner statement finds the rows by their order columns alone; only these become JSON.
+    table = identifier(entity_set.name)
+    found = cursor.execute(
+        f"SELECT {json} FROM {table} t WHERE t.rowid IN "  # noqa: S608 - own names
+        f"(SELECT t.rowid FROM {table} t WHERE {condition.sql} ORDER BY {order} LIMIT {limit})"
+        f" ORDER BY {order}",
+        condition.parameters,
+    ).fetchall()
+    return [row for (row,) in found]
+
+
+def _at(
+    cursor: DuckDBPyConnection, entity_set: EntitySet, json: str, row_ids: list[int]
+) -> list[str]:
+    found = cursor.execute(
+        f"SELECT {json} FROM (SELECT unnest($1::BIGINT[]) AS rid, unnest(range({len(row_ids)})) AS pos) o"  # noqa: E501, S608 - own names
+        f" JOIN {identifier(entity_set.name)} t ON t.rowid = o.rid ORDER BY o.pos",
+        [row_ids],
+    ).fetchall()
+    return [row for (row,) in found]

@@ -1,0 +1,227 @@
+"""Route a request to what answers it and write the answer's body."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urljoin, urlsplit
+
+import duckdb
+
+from contoso_sandbox.d365.actions import invoke
+from contoso_sandbox.d365.batch import parse_batch, write_batch
+from contoso_sandbox.d365.csdl import edmx
+from contoso_sandbox.d365.errors import (
+    RefusedError,
+    no_such_route,
+    no_such_row,
+    not_allowed,
+    reject,
+    server_error,
+)
+from contoso_sandbox.d365.keys import parse_key
+from contoso_sandbox.d365.metadata import MetadataService
+from contoso_sandbox.d365.names import DATA_ENTITIES
+from contoso_sandbox.d365.options import Options, parse_options
+from contoso_sandbox.d365.wire import Detail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from contoso_sandbox.d365.reading import Reader
+    from contoso_sandbox.model import EntitySet
+
+_RESOURCE = re.compile(r"(?P<name>\w+)(?:\((?P<key>.*)\))?(?P<count>/\$count)?", re.DOTALL)
+_ACTION = re.compile(rf"(?P<set>\w+)/{re.escape(DATA_ENTITIES)}\.(?P<action>\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, decoded.
+
+    Attributes:
+        path: Percent-decoded, from the leading slash.
+        query: As received.
+        origin: Scheme, host and port of the environment's URL; links start with it.
+    """
+
+    method: str
+    path: str
+    query: str
+    accept: str
+    origin: str
+    content_type: str = ""
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer before compression."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    entity_set: str | None = None
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Service:
+    """The services of one environment under ``/data`` and ``/metadata``."""
+
+    reader: Reader
+
+    def answer(self, call: Call) -> Reply:
+        """Answer ``call``; refusals are answers too."""
+        try:
+            return self._route(call)
+        except RefusedError as refusal:
+            return Reply(refusal.status, refusal.body, _headers("application/json; charset=utf-8"))
+        except duckdb.Error as error:
+            # A condition that the engine cannot evaluate, such as an overflow: F&O answers a SQL
+            # error with a 500 that tells it in passing.
+            return Reply(500, server_error(str(error).partition("\n")[0]), _json(Detail.MINIMAL))
+
+    def _route(self, call: Call) -> Reply:
+        _, _, rest = call.path.partition("/")
+        head, _, resource = rest.partition("/")
+        if head.lower() == "data":
+            return self._data(call, resource)
+        if head.lower() == "metadata":
+            if call.method != "GET":
+                raise not_allowed(call.method)
+            match = _RESOURCE.fullmatch(resource)
+            name, key = (match["name"], match["key"]) if match else (resource, None)
+            root = f"{call.origin}/metadata/"
+            body = self._metadata.answer(name, key, call.query, root=root)
+            return Reply(200, body, _json(Detail.MINIMAL))
+        raise no_such_route(call.origin + call.path)
+
+    def _data(self, call: Call, resource: str) -> Reply:
+        if action := _ACTION.fullmatch(resource):
+            if call.method != "POST":
+                raise not_allowed(call.method)
+            body = invoke(action["action"], root=f"{call.origin}/data/")
+            if body is None:
+                raise no_such_route(call.origin + call.path)
+            return Reply(200, body, _json(Detail.MINIMAL))
+        if resource == "$batch" and call.method == "POST":
+            return self._batch(call)
+        if call.method != "GET":
+            raise not_allowed(call.method)
+        if resource == "":
+            return Reply(200, self._service_document(call), _json(_detail(call.accept)))
+        if resource == "$metadata":
+            return Reply(200, self._edmx, _headers("application/xml"))
+        match = _RESOURCE.fullmatch(resource)
+        entity_set = self.reader.environment.entity_sets.get(match["name"]) if match else None
+        if match is None or entity_set is None:
+            raise no_such_route(call.origin + call.path)
+        return self._read(call, entity_set, match["key"], count=match["count"] is not None)
+
+    def _read(self, call: Call, entity_set: EntitySet, key: str | None, *, count: bool) -> Reply:
+        sets = self.reader.environment.entity_sets
+        options = parse_options(call.query, entity_set, sets, page_size=self.reader.page_size)
+        if count:
+            total = self.reader.count(entity_set, options)
+            return Reply(200, str(total).encode(), _headers("text/plain"), entity_set.name)
+        detail = _detail(call.accept)
+        if key is None:
+            return self._page(call, entity_set, options, detail)
+        return self._row(call, entity_set, key, options, detail)
+
+    def _page(self, call: Call, entity_set: EntitySet, options: Options, detail: Detail) -> Reply:
+        root = f"{call.origin}/data/"
+        page = self.reader.page(entity_set, options, detail=detail, root=root)
+        opening = []
+        if detail is not Detail.NONE:
+            opening.append(f'"@odata.context":"{root}{_context(entity_set, options)}"')
+        if page.total is not None:
+            opening.append(f'"@odata.count":{page.total}')
+        closing = ""
+        if page.more:
+            query = options.next_query(self.reader.page_size)
+            link = json.dumps(f"{root}{entity_set.name}?{query}")
+            closing = f',"@odata.nextLink":{link}'
+        opening.append('"value":[')
+        body = "{" + ",".join(opening) + ",".join(page.rows) + "]" + closing + "}"
+        return Reply(200, body.encode(), _json(detail), entity_set.name, len(page.rows))
+
+    def _row(
+        self, call: Call, entity_set: EntitySet, key: str, options: Options, detail: Detail
+    ) -> Reply:
+        root = f"{call.origin}/data/"
+        condition = parse_key(key, entity_set)
+        row = self.reader.row(entity_set, condition, options, detail=detail, root=root)
+        if row is None:
+            raise no_such_row(entity_set.name)
+        if detail is not Detail.NONE:
+            context = f"{root}{_context(entity_set, options)}/$entity"
+            row = f'{{"@odata.context":"{context}",{row[1:]}'
+        return Reply(200, row.encode(), _json(detail), entity_set.name, 1)
+
+    def _batch(self, call: Call) -> Reply:
+        replies = []
+        for operation in parse_batch(call.content_type, call.body):
+            target = urlsplit(urljoin(f"{call.origin}/data/$batch", operation.target))
+            if target.path.endswith("/$batch"):
+                reject("A batch cannot hold a batch.")
+            part = replace(
+                call,
+                method=operation.method,
+                path=unquote(target.path),
+                query=target.query,
+                accept=operation.accept,
+            )
+            replies.append(self.answer(part))
+        parts = [(reply.status, reply.headers, reply.body) for reply in replies]
+        content_type, body = write_batch(parts)
+        return Reply(200, body, _headers(content_type), rows=sum(reply.rows for reply in replies))
+
+    def _service_document(self, call: Call) -> bytes:
+        value = [
+            {"name": name, "kind": "EntitySet", "url": name}
+            for name in self.reader.environment.entity_sets
+        ]
+        context = f"{call.origin}/data/$metadata"
+        document = {"@odata.context": context, "value": value}
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    @cached_property
+    def _edmx(self) -> bytes:
+        return edmx(self.reader.environment)
+
+    @cached_property
+    def _metadata(self) -> MetadataService:
+        return MetadataService(self.reader.environment)
+
+
+def _context(entity_set: EntitySet, options: Options) -> str:
+    """Name the shape: under ``$select`` it is ``$metadata#CustomerGroups(dataAreaId,...)``."""
+    nested = [
+        f"{expansion.navigation.name}({','.join(expansion.select)})"
+        for expansion in options.expand
+        if expansion.select
+    ]
+    parts = [*options.select, *nested]
+    columns = f"({','.join(parts)})" if parts else ""
+    return f"$metadata#{entity_set.name}{columns}"
+
+
+def _detail(accept: str) -> Detail:
+    wanted = accept.lower().replace(" ", "")
+    for detail in (Detail.FULL, Detail.NONE):
+        if f"odata.metadata={detail}" in wanted:
+            return detail
+    return Detail.MINIMAL
+
+
+def _json(detail: Detail) -> dict[str, str]:
+    return _headers(f"application/json; odata.metadata={detail}; odata.streaming=true")
+
+
+def _headers(content_type: str) -> dict[str, str]:
+    return {"content-type": content_type, "odata-version": "4.0"}

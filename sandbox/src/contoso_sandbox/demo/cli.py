@@ -1,0 +1,110 @@
+"""``contoso-sandbox demo``: the whole way, told step by step."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from contoso_sandbox.contoso import Contoso
+from contoso_sandbox.demo.compare import compare
+from contoso_sandbox.demo.pipeline import MeltanoRun
+from contoso_sandbox.demo.screen import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Exit code when the three places do not agree, or the pipeline fails.
+_FAILED = 1
+
+
+@click.command()
+@click.option("--days", default=3, show_default=True, help="Business days that pass in between.")
+@click.option("--scale", default=1.0, show_default=True, help="Size of Contoso's data.")
+@click.option(
+    "--project",
+    default=Path(),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The Meltano project; the current folder by default.",
+)
+def demo(days: int, scale: float, project: Path) -> None:
+    """Move Contoso's ledger from D365 into Tableau, twice, and compare.
+
+    Starts the sandbox on free ports, runs `meltano run tap-d365fo target-tableau-hyper`, compares every
+    data source in D365, in its extract and in Tableau, lets some business days pass, runs again and
+    shows what travelled. Everything ends with the command; the extracts stay.
+    """
+    project = project.resolve()
+    if not (project / "meltano.yml").is_file():
+        message = f"{project} holds no meltano.yml; run this in the repository, or pass --project"
+        raise click.UsageError(message)
+    state, extracts = project / "var/demo", project / "output/demo"
+    for stale in (state, extracts):
+        shutil.rmtree(stale, ignore_errors=True)
+    state.mkdir(parents=True)
+    equal = _tell(project, state, extracts, days=days, scale=scale)
+    sys.exit(0 if equal else _FAILED)
+
+
+def _tell(project: Path, state: Path, extracts: Path, *, days: int, scale: float) -> bool:
+    screen = Screen(Console(highlight=False), project)
+    screen.step("Starting Contoso: Entra ID, Dynamics 365 F&O and Tableau Server on loopback")
+    begun = time.monotonic()
+    with Contoso.start(state / "sandbox", scale=scale) as contoso:
+        screen.contoso(contoso, time.monotonic() - begun)
+        environment = _environment(contoso, state, extracts)
+        screen.step("First run: everything is new")
+        if not _run(screen, contoso, project, environment, state):
+            return False
+        names = sorted(source.name for source in contoso.tableau.datasources())
+        first = compare(contoso, extracts, names, state)
+        screen.comparison(first)
+
+        screen.step(f"{days} business days pass at Contoso")
+        screen.advance(contoso.world.advance(days))
+
+        screen.step("Second run: only what changed")
+        contoso.d365.requests.clear()
+        contoso.tableau.requests.clear()
+        if not _run(screen, contoso, project, environment, state):
+            return False
+        second = compare(contoso, extracts, names, state)
+        screen.comparison(second)
+        screen.travelled(contoso, extracts, names)
+        screen.farewell(extracts, state)
+    return bool(names) and all(c.equal for c in (*first, *second))
+
+
+def _run(
+    screen: Screen, contoso: Contoso, project: Path, environment: Mapping[str, str], state: Path
+) -> bool:
+    del contoso
+    arguments = ("--environment=sandbox", "run", "tap-d365fo", "target-tableau-hyper")
+    screen.command(f"meltano {' '.join(arguments[1:])}")
+    log = state / "meltano.log"
+    begun = time.monotonic()
+    with screen.following() as on_line:
+        code = MeltanoRun(project, environment, log, on_line).run(*arguments)
+    screen.ended(code, time.monotonic() - begun, log)
+    return code == 0
+
+
+def _environment(contoso: Contoso, state: Path, extracts: Path) -> dict[str, str]:
+    """What the shell of a user would export, with everything that is kept in the demo's own folders."""
+    ledger = str(state / "ledger.db")
+    return {
+        **contoso.settings(),
+        "TAP_D365FO_LEDGER_PATH": ledger,
+        "TARGET_TABLEAU_HYPER_LEDGER_PATH": ledger,
+        "TARGET_TABLEAU_HYPER_OUTPUT_DIR": str(extracts),
+        "MELTANO_DATABASE_URI": f"sqlite:///{state}/meltano.db",
+        "MELTANO_SYS_DIR_ROOT": str(state / "meltano"),
+        "XDG_STATE_HOME": str(state / "state"),
+        "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "MELTANO_CLI_DISABLE_VERSION_CHECK": "1",
+    }

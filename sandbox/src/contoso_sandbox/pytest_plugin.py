@@ -1,0 +1,67 @@
+"""pytest fixtures: a running Contoso for tests.
+
+``contoso`` is shared by the whole session; a test that changes the data (``world.advance``) or that
+counts requests takes ``new_contoso`` instead.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contoso_sandbox.contoso import Contoso
+
+#: Small enough to start in about two seconds, large enough that most sets fill several pages.
+SCALE = 0.05
+PAGE_SIZE = 250
+
+
+class NewContoso(Protocol):
+    """What the fixture ``new_contoso`` gives: a factory of private boxes."""
+
+    def __call__(
+        self, *, scale: float = ..., seed: int = ..., page_size: int = ..., token_life_s: int = ...
+    ) -> Contoso:
+        """Start a box in a directory of its own; the test's end stops it."""
+
+
+@pytest.fixture(scope="session")
+def contoso(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contoso]:
+    """Run one box for the session; leave its data as it is."""
+    # Here: the servers are loaded only where a test asks for them.
+    from contoso_sandbox.contoso import Contoso  # noqa: PLC0415
+
+    directory = tmp_path_factory.mktemp("contoso")
+    with Contoso.start(directory, scale=SCALE, page_size=PAGE_SIZE) as box:
+        yield box
+
+
+@pytest.fixture
+def new_contoso(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewContoso]:
+    """Start boxes that belong to one test."""
+    from contoso_sandbox.contoso import Contoso  # noqa: PLC0415
+
+    with ExitStack() as boxes:
+
+        def start(
+            *,
+            scale: float = SCALE,
+            seed: int = 7,
+            page_size: int = PAGE_SIZE,
+            token_life_s: int = 3599,
+        ) -> Contoso:
+            box = Contoso.start(
+                tmp_path_factory.mktemp("contoso"),
+                scale=scale,
+                seed=seed,
+                page_size=page_size,
+                token_life_s=token_life_s,
+            )
+            return boxes.enter_context(box)
+
+        yield start

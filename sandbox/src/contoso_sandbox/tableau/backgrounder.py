@@ -1,0 +1,138 @@
+"""The thread that does the jobs of the server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from contoso_sandbox.tableau.errors import RestError
+from contoso_sandbox.tableau.jobs import CANCELLED, FAILED, SUCCESS, Job, JobFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from contoso_sandbox.tableau.jobs import Jobs, JobType
+    from contoso_sandbox.tableau.store import Database
+
+_LOG = logging.getLogger(__name__)
+#: Share of its time that a job waits before it starts.
+_PENDING_SHARE = 0.3
+_LOOK_EVERY_S = 0.5
+
+
+#: Does the long part of a job without effect on what clients see, and returns the short part that
+#: makes it count.
+Work = Callable[[Job], Callable[[], object]]
+
+
+class Backgrounder:
+    """The thread that does the jobs, one after the other, in the order of their creation.
+
+    A job is done no sooner than ``seconds`` after its creation, on the machine's own clock: a test
+    that holds the simulated clock still sees jobs end nevertheless.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        work: Mapping[JobType, Work],
+        *,
+        database: Database,
+        content: threading.RLock,
+        seconds: float,
+    ) -> None:
+        """Start the thread; jobs that an earlier server left undone are done first.
+
+        Args:
+            jobs: The list of jobs.
+            work: How each kind is done.
+            database: Where the short part and the end of a job become one transaction.
+            content: Held while published data change.
+            seconds: Least time from the creation of a job to its end.
+        """
+        self._jobs = jobs
+        self._work = work
+        self._database = database
+        self._content = content
+        self._seconds = seconds
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._queue = deque(
+            (job.id, time.monotonic()) for job in jobs.all() if not job.completed_at
+        )
+        self._thread = threading.Thread(target=self._run, name="tableau-jobs", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Add a job to the list and to the queue."""
+        self._jobs.add(job)
+        with self._changed:
+            self._queue.append((job.id, time.monotonic()))
+            self._changed.notify_all()
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job that is not done; one that is done stays as it is.
+
+        Raises:
+            RestError: 404031, there is no such job.
+        """
+        self._jobs.get(job_id)
+        self._jobs.finish(job_id, CANCELLED)
+        with self._changed:
+            self._changed.notify_all()
+        return self._jobs.get(job_id)
+
+    def close(self) -> None:
+        """Stop after the job at hand; what waits is done after a restart."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._stopping)
+                if self._stopping:
+                    return
+                job_id, created = self._queue.popleft()
+            self._wait(job_id, created + self._seconds * _PENDING_SHARE)
+            if not self._stopping and self._jobs.start(job_id):
+                self._wait(job_id, created + self._seconds)
+                if not self._stopping:
+                    self._do(job_id)
+
+    def _wait(self, job_id: str, until: float) -> None:
+        """Let time pass; less of it when the job is cancelled or the server stops.
+
+        The database is not asked while ``_changed`` is held (request threads take the two locks in
+        the other order), so a cancellation may come unnoticed in between: hence the short waits.
+        """
+        while not self._stopping and self._jobs.get(job_id).completed_at is None:
+            with self._changed:
+                left = until - time.monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(min(left, _LOOK_EVERY_S))
+
+    def _do(self, job_id: str) -> None:
+        job = self._jobs.get(job_id)
+        if job.completed_at is not None:
+            return
+        with self._content:
+            try:
+                commit = self._work[job.type](job)
+                with self._database.transaction():
+                    if self._jobs.finish(job_id, SUCCESS):
+                        commit()
+            except JobFailedError as failure:
+                self._jobs.finish(job_id, FAILED, failure.note, failure.code)
+            except RestError as refusal:
+                self._jobs.finish(job_id, FAILED, refusal.detail, refusal.code)
+            except Exception:  # noqa: BLE001 - outermost edge: one broken job must not stop the rest
+                _LOG.exception("job %s (%s) broke", job_id, job.type)
+                self._jobs.finish(job_id, FAILED)

@@ -1,0 +1,1 @@
+"""The REST API: handlers by resource, and the application that calls them."""

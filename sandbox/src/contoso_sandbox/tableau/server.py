@@ -1,0 +1,186 @@
+"""`TableauServer`: wires the rooms together and offers what tests and the demo need of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from contoso_sandbox.tableau.backgrounder import Backgrounder
+from contoso_sandbox.tableau.datasources import Datasource, Datasources
+from contoso_sandbox.tableau.hyperd import Hyperd
+from contoso_sandbox.tableau.jobs import Job, Jobs, JobType
+from contoso_sandbox.tableau.projects import Projects
+from contoso_sandbox.tableau.publish_jobs import PublishWork
+from contoso_sandbox.tableau.publishing import Publisher
+from contoso_sandbox.tableau.requestlog import Request, RequestLog
+from contoso_sandbox.tableau.rest.app import create_app
+from contoso_sandbox.tableau.rooms import Rooms
+from contoso_sandbox.tableau.session import Sessions
+from contoso_sandbox.tableau.site import Accounts, Site
+from contoso_sandbox.tableau.store import Database
+from contoso_sandbox.tableau.times import utc_now
+from contoso_sandbox.tableau.updates import Updater, Updates
+from contoso_sandbox.tableau.uploads import Uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+    from contoso_sandbox.tableau.times import Clock
+
+_ADMINISTRATOR = "admin"
+
+
+class TableauServer:
+    """A Tableau Server with one site, served by ``app``.
+
+    Attributes:
+        app: The ASGI application.
+        requests: What was asked and answered, oldest first.
+        site_id: LUID of the site.
+    """
+
+    app: ASGIApp
+    requests: list[Request]
+    site_id: str
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        job_seconds: float = 0.3,
+        token_minutes: int = 120,
+        site: str = "contoso",
+        product_version: str = "2026.2.0",
+        rest_api_version: str = "3.29",
+        clock: Clock = utc_now,
+        middleware: Callable[[ASGIApp], ASGIApp] | None = None,
+    ) -> None:
+        """Open the server whose state is in ``directory``, or a new one.
+
+        Args:
+            directory: Holds all state; a server opened on it again goes on where this one stopped.
+            job_seconds: Least time that a background job takes.
+            token_minutes: Life of a session from its sign-in: 240 on Tableau Server, 120 on Cloud.
+            site: Content URL of the only site, which is the default site (``""``) too.
+            product_version: Decides which .hyper formats and shapes are taken.
+            rest_api_version: The highest that is served.
+            clock: Stamps everything and decides what has expired.
+            middleware: Wrapped around the application, within the request log: the place for
+                scripted faults.
+        """
+        self._exports = directory / "exports"
+        scratch = directory / "scratch"
+        for folder in (self._exports, scratch):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        self._database = Database(directory / "state.sqlite")
+        self._hyperd = Hyperd()
+        content = threading.RLock()
+        place = _site(directory / "site.json", site)
+        accounts = Accounts(self._database, clock)
+        administrator = accounts.add_user(_ADMINISTRATOR)
+        projects = Projects(self._database, clock, administrator.id)
+        datasources = Datasources(self._database, clock, directory / "datasources")
+        publisher = Publisher(datasources, projects, self._hyperd, product_version)
+        jobs = Jobs(self._database, clock, directory / "jobs")
+        uploads = Uploads(directory / "uploads")
+        self._worker = Backgrounder(
+            jobs,
+            {
+                JobType.PUBLISH: PublishWork(publisher, jobs).prepare,
+                JobType.UPDATE: Updater(datasources, jobs, self._hyperd).prepare,
+                JobType.REFRESH: lambda _: lambda: None,
+            },
+            database=self._database,
+            content=content,
+            seconds=job_seconds,
+        )
+        self._rooms = Rooms(
+            product_version=product_version,
+            rest_api_version=rest_api_version,
+            clock=clock,
+            database=self._database,
+            site=place,
+            accounts=accounts,
+            sessions=Sessions(
+                self._database, accounts, place, clock, timedelta(minutes=token_minutes)
+            ),
+            projects=projects,
+            uploads=uploads,
+            datasources=datasources,
+            publisher=publisher,
+            updates=Updates(self._database, clock, uploads, jobs, self._worker),
+            jobs=jobs,
+            worker=self._worker,
+            scratch=scratch,
+            content=content,
+        )
+        self.site_id = place.id
+        self.requests = []
+        app = create_app(self._rooms)
+        self.app = RequestLog(middleware(app) if middleware else app, self.requests)
+
+    def add_token(self, name: str, secret: str, user: str = "analyst") -> None:
+        """Add a personal access token for ``user``, who is added too if need be."""
+        self._rooms.accounts.add_token(name, secret, user)
+
+    def add_user(self, name: str, password: str) -> None:
+        """Add a user who may sign in by name and password."""
+        self._rooms.accounts.add_user(name, password)
+
+    def datasources(self) -> list[Datasource]:
+        """All published data sources, in the order of their first publish."""
+        return self._rooms.datasources.all()
+
+    def jobs(self) -> list[Job]:
+        """All background jobs, oldest first."""
+        return self._rooms.jobs.all()
+
+    def hyper_file(self, name: str, project: str | None = None) -> Path:
+        """A copy of the data of a published data source, for the caller to open.
+
+        Every call makes a copy of its own, which lives until `close`.
+
+        Args:
+            name: Name of the data source.
+            project: Name of its project, where several have a data source of that name.
+
+        Raises:
+            LookupError: there is no such data source, or more than one.
+        """
+        found = [
+            item
+            for item in self.datasources()
+            if item.name == name and project in (None, item.project)
+        ]
+        if len(found) != 1:
+            message = f"{len(found)} published data sources are named '{name}'"
+            raise LookupError(message)
+        folder = self._exports / str(uuid.uuid4())
+        folder.mkdir()
+        copy = folder / f"{found[0].content_url}.hyper"
+        with self._rooms.content:
+            current = self._rooms.datasources.get(found[0].id)
+            shutil.copyfile(self._rooms.datasources.hyper_file(current), copy)
+        return copy
+
+    def close(self) -> None:
+        """Stop the job thread and hyperd; undone jobs wait for the next server on the directory."""
+        self._worker.close()
+        self._hyperd.close()
+        self._database.close()
+        shutil.rmtree(self._exports, ignore_errors=True)
+
+
+def _site(path: Path, content_url: str) -> Site:
+    """The site, whose LUID is chosen once and then kept."""
+    if not path.exists():
+        path.write_text(json.dumps({"id": str(uuid.uuid4())}))
+    return Site(json.loads(path.read_text())["id"], content_url, content_url.capitalize())

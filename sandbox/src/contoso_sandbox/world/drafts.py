@@ -1,0 +1,138 @@
+"""Drafts of vendor invoices: from purchase orders, without one, and made by hand."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from contoso_sandbox.world.posting import Posting
+
+#: How vendors number their invoices.
+_INVOICE_NUMBER = """
+    CASE books.below('invoice style', {id}, 40)
+        WHEN 0 THEN concat('INV*', {id})
+        WHEN 1 THEN concat('R/', {id}, ' #', books.below('invoice number', {id}, 900))
+        WHEN 2 THEN concat(books.below('invoice number', {id}, 900), chr(8203), '-', {id})
+        ELSE concat('INV-', 10000 + books.below('invoice number', {id}, 89999), '-', {id}) END
+"""
+
+_FROM_ORDERS = """
+INSERT INTO draft
+SELECT concat('O', h.__rec_id), b.company, h.OrderVendorAccountNumber,
+    {invoice_number}, b.billed_on, b.billed_on + v.term_days, h.CurrencyCode, b.purchase_order,
+    concat('Order ', b.purchase_order), books.stamp(b.billed_on, 'invoice', h.__rec_id)
+FROM billing AS b
+JOIN PurchaseOrderHeadersV2 AS h
+    ON h.PurchaseOrderNumber = b.purchase_order AND lower(h.dataAreaId) = b.company
+JOIN books.vendor AS v
+    ON v.company = b.company AND v.account = h.OrderVendorAccountNumber
+""".replace("{invoice_number}", _INVOICE_NUMBER.replace("{id}", "h.__rec_id"))
+
+_LINES_FROM_ORDERS = """
+INSERT INTO draft_line
+SELECT d.id, l.LineNumber, split_part(l.MainAccountIdDisplayValue, '-', 1),
+    books.department('invoice', l.__rec_id), books.cost_center('invoice', l.__rec_id),
+    l.ItemNumber, l.LineDescription, l.PurchaseUnitSymbol, l.OrderedPurchaseQuantity,
+    l.PurchasePrice, l.LineAmount, l.LineNumber
+FROM draft AS d
+JOIN PurchaseOrderLinesV2 AS l
+    ON l.PurchaseOrderNumber = d.purchase_order AND lower(l.dataAreaId) = d.company
+"""
+
+_DIRECT = """
+INSERT INTO draft
+SELECT concat('D', document.number), document.company, v.account,
+    {invoice_number}, document.day, document.day + v.term_days, v.currency, '',
+    books.one_of('description', document.number, ['Energy', 'Consulting', 'Rent', 'Phone, mobile',
+        'Fees Q1 & Q2', 'Maintenance "A"', '']),
+    books.stamp(document.day, 'direct', document.number)
+FROM (SELECT *, books.company_of('direct company', number) AS company
+    FROM numbered($first, $count)) AS document
+JOIN books.company AS c USING (company)
+JOIN books.vendor AS v ON v.company = document.company
+    AND v.slot = books.mostly_low('direct vendor', document.number, c.vendors)
+""".replace("{invoice_number}", _INVOICE_NUMBER.replace("{id}", "document.number"))
+
+_DIRECT_LINES = """
+INSERT INTO draft_line
+SELECT id, line,
+    books.one_of('direct account', key, ['600150', '601500', '602300', '603100', '603200', '604100',
+        '604200', '605150', '605200', '606300', '608100']),
+    books.department('direct', key), books.cost_center('direct', key), '', description, '', 1,
+    amount, amount, 0
+FROM (
+    SELECT d.id, l.line, d.description, concat(d.id, '.', l.line) AS key,
+        books.amount('direct amount', concat(d.id, '.', l.line))
+            -- Credit notes.
+            * CASE WHEN books.percent('credit', d.id, 4) THEN -1 ELSE 1 END AS amount
+    FROM draft AS d, unnest(range(1, 2 + books.below('direct lines', d.id, 2))) AS l(line)
+    WHERE left(d.id, 1) = 'D'
+)
+"""
+
+#: Company, vendor, amounts of the lines: the largest, the smallest, and what rounds badly.
+_HANDMADE: tuple[tuple[str, str, tuple[Decimal, ...]], ...] = (
+    ("usmf", "US-101", (Decimal("999999999999.99"),)),
+    ("usmf", "US-102", (Decimal("-0.05"),)),
+    ("usmf", "O'NEIL-1", (Decimal("0.01"),)),
+    ("usmf", "US*01", (Decimal("-0.05"), Decimal("0.01"), Decimal("0.04"))),
+    ("demf", "DE-101", (Decimal("0.01"), Decimal("0.02"), Decimal("123456789.99"))),
+    ("gbsi", "GB-101", (Decimal("-0.05"), Decimal("100000.005").quantize(Decimal("0.01")))),
+    ("2", "2-1", (Decimal("0.05"), Decimal("0.05"), Decimal("0.05"))),
+)
+
+
+def draft_from_orders(posting: Posting) -> None:
+    """Draft the invoices of the orders that are queued for billing."""
+    posting.execute(_FROM_ORDERS)
+    posting.execute(_LINES_FROM_ORDERS)
+    posting.execute("DELETE FROM billing")
+
+
+def draft_direct(posting: Posting, count: int) -> None:
+    """Draft ``count`` invoices that have no order, spread over the work days."""
+    posting.execute(_DIRECT, first=posting.take("direct invoice", count), count=count)
+    posting.execute(_DIRECT_LINES)
+
+
+def draft_handmade(posting: Posting) -> None:
+    """Draft the invoices whose amounts hurt, all on the middle work day."""
+    for number, (company, vendor, amounts) in enumerate(_HANDMADE):
+        draft = f"H{number}"
+        posting.execute(
+            """
+            INSERT INTO draft
+            SELECT $id, v.company, v.account, concat('HURTS-', $id), day, day + v.term_days,
+                c.accounting_currency, '', 'Amounts that hurt \U0001f4b8',
+                day + INTERVAL 11 HOUR
+            FROM books.vendor AS v JOIN books.company AS c USING (company),
+                (SELECT quantile_disc(day, 0.5) AS day FROM work_day)
+            WHERE v.company = $company AND v.account = $vendor
+            """,
+            id=draft,
+            company=company,
+            vendor=vendor,
+        )
+        _add_lines(posting, draft, amounts)
+
+
+def clear(posting: Posting) -> None:
+    """Forget the drafts: they are posted or parked."""
+    posting.execute("DELETE FROM draft")
+    posting.execute("DELETE FROM draft_line")
+
+
+def _add_lines(posting: Posting, draft: str, amounts: Sequence[Decimal]) -> None:
+    for line, amount in enumerate(amounts, start=1):
+        posting.execute(
+            """
+            INSERT INTO draft_line VALUES
+                ($id, $line, '618900', '001', '007', '', 'Rounding', '', 1, $amount, $amount, 0)
+            """,
+            id=draft,
+            line=line,
+            amount=amount,
+        )

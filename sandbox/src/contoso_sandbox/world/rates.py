@@ -1,0 +1,108 @@
+"""Exchange rates: one per month of history and pair of currencies, then one a day."""
+
+from __future__ import annotations
+
+import random
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contoso_sandbox.world.posting import Posting
+
+#: Middle value of one unit in US dollars; documents are made in all but JPY.
+_DOLLARS = {
+    "USD": Decimal("1.0"),
+    "EUR": Decimal("1.0842"),
+    "GBP": Decimal("1.2695"),
+    "CHF": Decimal("1.1317"),
+    "CAD": Decimal("0.7324"),
+    "SEK": Decimal("0.0957"),
+    "JPY": Decimal("0.0067"),
+}
+
+#: ``Rate`` is the price of this many units, by the published ``ConversionFactor``.
+_FACTORS = {"Hundred": 100, "TenThousand": 10_000}
+_PRECISION = Decimal("0.0000000001")
+_OPEN_END = "2154-12-31 12:00:00"
+
+
+def publish_history(posting: Posting, seed: int, first: date) -> None:
+    """Write the rates of the first of every month from ``first`` to the posting's day."""
+    starts = [
+        date(first.year + month // 12, month % 12 + 1, 1)
+        for month in range(
+            first.month - 1, (posting.day.year - first.year) * 12 + posting.day.month
+        )
+    ]
+    for currency in _DOLLARS:
+        posting.execute(
+            "INSERT INTO books.unit_rate VALUES ($currency, $currency, DATE '1900-01-01', 1)",
+            currency=currency,
+        )
+    for start in starts:
+        _publish(posting, start, seed)
+    _close_previous(posting)
+
+
+def publish_today(posting: Posting, seed: int) -> None:
+    """Write the rates of the posting's day; those of the day before get an end date."""
+    _publish(posting, posting.day, seed)
+    _close_previous(posting)
+
+
+def _publish(posting: Posting, start: date, seed: int) -> None:
+    posting.insert_rows("ExchangeRates", list(_rates_on(start, seed)))
+    posting.execute(
+        """
+        INSERT INTO books.unit_rate
+        SELECT FromCurrency, ToCurrency, $start,
+            CASE ConversionFactor
+                WHEN 'Hundred' THEN CAST(Rate AS DECIMAL(20, 10)) * CAST(0.01 AS DECIMAL(2, 2))
+                ELSE CAST(Rate AS DECIMAL(20, 10)) * CAST(0.0001 AS DECIMAL(4, 4)) END
+        FROM ExchangeRates WHERE StartDate = books.noon($start)
+        """,
+        start=start,
+    )
+
+
+def _close_previous(posting: Posting) -> None:
+    posting.update(
+        "ExchangeRates",
+        "EndDate = following.starts - INTERVAL 1 DAY",
+        """
+        FROM (
+            SELECT __rec_id AS changed, lead(StartDate) OVER (
+                PARTITION BY RateTypeName, FromCurrency, ToCurrency ORDER BY StartDate) AS starts
+            FROM ExchangeRates
+        ) AS following
+        WHERE following.changed = t.__rec_id AND following.starts IS NOT NULL
+            AND t.EndDate > following.starts
+        """,
+    )
+
+
+def _rates_on(day: date, seed: int) -> Iterator[dict[str, object]]:
+    chance = random.Random(f"{seed} rates {day}")  # noqa: S311 - repeatable, not secret
+    value = {
+        currency: dollars * (10_000 + (chance.randint(-400, 400) if currency != "USD" else 0))
+        for currency, dollars in _DOLLARS.items()
+    }
+    for source, worth in value.items():
+        factor = "TenThousand" if source == "JPY" else "Hundred"
+        for target, other in value.items():
+            if source == target:
+                continue
+            rate = (worth * _FACTORS[factor] / other).quantize(_PRECISION)
+            yield {
+                "RateTypeName": "Default",
+                "RateTypeDescription": "Default exchange rate",
+                "FromCurrency": source,
+                "ToCurrency": target,
+                "StartDate": f"{day} 12:00:00",
+                "EndDate": _OPEN_END,
+                "Rate": str(rate),
+                "ConversionFactor": factor,
+            }

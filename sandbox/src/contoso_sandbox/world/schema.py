@@ -1,0 +1,93 @@
+"""Tables of the world: one per entity set, and the books behind them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from contoso_sandbox.model import REC_ID, REC_VERSION, AxType, EntitySet, Environment, Property
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: Column with the further ``RecVersion,RecId`` pairs of a set that joins several tables.
+ETAG_TAIL = "__etag_tail"
+
+#: What F&O stores where a value is absent; only an enum can be NULL (a number without a member).
+_ABSENT = {
+    AxType.STRING: "''",
+    AxType.INT32: "0",
+    AxType.INT64: "0",
+    AxType.REAL: "0",
+    AxType.DATE: "TIMESTAMP '1900-01-01 12:00:00'",
+    AxType.UTC_DATE_TIME: "TIMESTAMP '1900-01-01 00:00:00'",
+    AxType.GUID: "'00000000-0000-0000-0000-000000000000'",
+    AxType.BOOLEAN: "false",
+}
+
+#: The world's own records, which no entity set shows: clock, numbering, and what the SQL joins to.
+_BOOKS = """
+CREATE SCHEMA books;
+CREATE TABLE books.state (
+    today DATE, seed BIGINT, scale DOUBLE, fingerprint VARCHAR
+);
+CREATE TABLE books.counter (name VARCHAR, next BIGINT);
+CREATE TABLE books.journal_number (company VARCHAR, next BIGINT);
+CREATE TABLE books.company (
+    company VARCHAR, country VARCHAR, language VARCHAR, accounting_currency VARCHAR,
+    reporting_currency VARCHAR, calendar VARCHAR, ledger BIGINT, tax_percent DECIMAL(5, 2),
+    tax_code VARCHAR, vendor_prefix VARCHAR, time_zone VARCHAR, site VARCHAR, vendors BIGINT
+);
+CREATE TABLE books.vendor (
+    company VARCHAR, slot BIGINT, account VARCHAR, name VARCHAR, vendor_group VARCHAR,
+    currency VARCHAR, term VARCHAR, term_days INTEGER, payment_method VARCHAR
+);
+CREATE TABLE books.handmade (
+    company VARCHAR, slot BIGINT, account VARCHAR, name VARCHAR, street VARCHAR, phone VARCHAR,
+    notes VARCHAR, offset_account VARCHAR
+);
+CREATE TABLE books.item (
+    slot BIGINT, item VARCHAR, description VARCHAR, unit VARCHAR, price DECIMAL(18, 2),
+    main_account VARCHAR, category VARCHAR
+);
+CREATE TABLE books.account (main_account VARCHAR, name VARCHAR, rec_id BIGINT);
+CREATE TABLE books.period (
+    company VARCHAR, starts DATE, ends DATE, period BIGINT, year BIGINT, period_name VARCHAR,
+    year_name VARCHAR
+);
+CREATE TABLE books.unit_rate (
+    from_currency VARCHAR, to_currency VARCHAR, starts DATE, rate DECIMAL(18, 10)
+);
+"""
+
+
+def create_tables(cursor: duckdb.DuckDBPyConnection, environment: Environment) -> None:
+    """Create an empty world: the tables of all entity sets, and the books."""
+    for entity_set in environment.entity_sets.values():
+        cursor.execute(_table(entity_set, environment))
+    cursor.execute(_BOOKS)
+
+
+def fingerprint(environment: Environment) -> str:
+    """Digest of all table definitions: tells whether a stored world fits this program."""
+    digest = hashlib.sha256(_BOOKS.encode())
+    for entity_set in environment.entity_sets.values():
+        digest.update(_table(entity_set, environment).encode())
+    return digest.hexdigest()
+
+
+def _table(entity_set: EntitySet, environment: Environment) -> str:
+    """DDL of one set. Sentinels are column defaults, so that rooms write only what they know."""
+    columns = [f"{REC_ID} BIGINT NOT NULL", f"{REC_VERSION} BIGINT NOT NULL DEFAULT 1"]
+    if entity_set.sources > 1:
+        absent = ";0,0" * (entity_set.sources - 1)
+        columns.append(f"{ETAG_TAIL} VARCHAR NOT NULL DEFAULT '{absent}'")
+    columns += [_column(prop, environment) for prop in entity_set.properties]
+    return f"CREATE TABLE {entity_set.name} ({', '.join(columns)})"
+
+
+def _column(prop: Property, environment: Environment) -> str:
+    if prop.enum is not None:
+        first_member, _ = environment.enums[prop.enum].members[0]
+        return f"\"{prop.name}\" {prop.sql_type} DEFAULT '{first_member}'"
+    return f'"{prop.name}" {prop.sql_type} NOT NULL DEFAULT {_ABSENT[prop.ax_type]}'

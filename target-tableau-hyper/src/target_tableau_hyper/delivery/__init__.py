@@ -1,0 +1,1 @@
+"""Bring a sealed extract to Tableau: decide, send, confirm."""

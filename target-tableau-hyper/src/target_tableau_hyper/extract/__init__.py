@@ -1,0 +1,1 @@
+"""From records to a sealed extract on disk; nothing here knows of Tableau Server."""

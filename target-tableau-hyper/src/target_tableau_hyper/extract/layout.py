@@ -1,0 +1,236 @@
+"""Which table can hold what the extract has and what the run brings: a pure decision.
+
+Types only ever widen, and only without loss: integers into decimals, decimals into more digits,
+anything into text. Columns that a tap no longer sends stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pipeline_core.errors import DataError
+
+from target_tableau_hyper.extract.engine import quote
+from target_tableau_hyper.extract.schema import Kind
+from target_tableau_hyper.extract.values import MAX_DIGITS, MIN_SCALE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from target_tableau_hyper.extract.schema import Column
+    from target_tableau_hyper.extract.staging import Segment
+
+#: NUMERIC of up to 18 digits takes 8 bytes a value, more takes 16. In between there is nothing to
+#: save, so columns have one of two widths, and growing amounts seldom force a rewrite.
+NARROW_DIGITS = 18
+
+#: Digits of a BIG_INT.
+_INTEGER_DIGITS = 19
+
+_SQL = {
+    Kind.TEXT: "TEXT",
+    Kind.INTEGER: "BIGINT",
+    Kind.BOOLEAN: "BOOLEAN",
+    Kind.DATE: "DATE",
+    Kind.TIME: "TIME",
+    Kind.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column of the table ``Extract``.
+
+    Attributes:
+        name: As in the stream.
+        kind: What it holds.
+        precision: Digits of a NUMERIC in all.
+        scale: Those of them behind the point.
+        nullable: Keys are not.
+        whole: Digits before the point that its values really need; not part of the type.
+    """
+
+    name: str
+    kind: Kind
+    precision: int = 0
+    scale: int = 0
+    nullable: bool = True
+    whole: int = field(default=0, compare=False)
+
+    @property
+    def sql_type(self) -> str:
+        """Its type in Hyper's SQL."""
+        if self.kind is Kind.NUMERIC:
+            return f"NUMERIC({self.precision},{self.scale})"
+        return _SQL[self.kind]
+
+    @property
+    def definition(self) -> str:
+        """Its line in CREATE TABLE."""
+        return f"{quote(self.name)} {self.sql_type}{'' if self.nullable else ' NOT NULL'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The table to have, and how to get there from the one that is there.
+
+    Attributes:
+        columns: All columns: those that exist, in their order, then the new ones.
+        added: The new ones; empty for a new table.
+        rewrite: Whether existing rows must be copied into a table with other types.
+        is_new: Whether there is no table yet.
+    """
+
+    columns: tuple[TableColumn, ...]
+    added: tuple[TableColumn, ...]
+    rewrite: bool
+    is_new: bool
+
+    @property
+    def changed(self) -> bool:
+        """Whether the table differs from the one that is there."""
+        return bool(self.is_new or self.rewrite or self.added)
+
+
+@dataclass(slots=True)
+class _Need:
+    """What the values of one incoming column need."""
+
+    kind: Kind
+    whole: int = 0
+    scale: int = 0
+
+
+def plan_layout(
+    stream: str,
+    existing: Sequence[TableColumn] | None,
+    incoming: Sequence[TableColumn],
+    *,
+    keys: Sequence[str],
+    max_digits: int = MAX_DIGITS,
+) -> Layout:
+    """Join the existing table with the incoming columns.
+
+    Args:
+        stream: For messages.
+        existing: Columns of the table that is there; ``None`` where there is none.
+        incoming: Columns of this run, see :func:`incoming_columns`.
+        keys: Key properties; they become NOT NULL.
+        max_digits: 18 for files of version 2, else 38.
+
+    Raises:
+        DataError: no type holds both sides of a column.
+    """
+    now = {column.name: column for column in existing or ()}
+    new = {column.name: column for column in incoming}
+    columns = [
+        _joined(stream, column, new.get(name), key=name in keys, max_digits=max_digits)
+        for name, column in now.items()
+    ]
+    added = [
+        _joined(stream, column, None, key=name in keys, max_digits=max_digits)
+        for name, column in new.items()
+        if name not in now
+    ]
+    rewrite = existing is not None and (
+        list(now.values()) != columns or any(not column.nullable for column in added)
+    )
+    return Layout(
+        columns=(*columns, *added),
+        added=() if existing is None else tuple(added),
+        rewrite=rewrite,
+        is_new=existing is None,
+    )
+
+
+def incoming_columns(
+    stream: str,
+    segments: Sequence[Segment],
+    definitions: Mapping[str, Column],
+    *,
+    max_digits: int = MAX_DIGITS,
+) -> tuple[TableColumn, ...]:
+    """The columns that this run's segments need, decimals with the digits that their values need.
+
+    Args:
+        stream: For messages.
+        segments: May come from several schemas.
+        definitions: Columns of the run by name; they say which columns there are when no row came,
+            and may hint at a precision and scale.
+        max_digits: 18 for files of version 2, else 38.
+
+    Raises:
+        DataError: decimals of one column need more digits than a NUMERIC has.
+    """
+    needs = {name: _Need(column.kind) for name, column in definitions.items()}
+    for segment in segments:
+        for part in segment.columns:
+            need = needs[part.column.name]
+            need.kind = common_kind(need.kind, part.column.kind)
+            need.scale = max(need.scale, part.scale)
+            digits = _INTEGER_DIGITS if part.column.kind is Kind.INTEGER else part.whole_digits
+            need.whole = max(need.whole, digits)
+    return tuple(
+        _sized(stream, need, definitions[name], max_digits) for name, need in needs.items()
+    )
+
+
+def common_kind(one: Kind, other: Kind) -> Kind:
+    """The kind that holds values of both without loss."""
+    if one is other:
+        return one
+    if {one, other} == {Kind.INTEGER, Kind.NUMERIC}:
+        return Kind.NUMERIC
+    return Kind.TEXT
+
+
+def _sized(stream: str, need: _Need, column: Column, max_digits: int) -> TableColumn:
+    if need.kind is not Kind.NUMERIC:
+        return TableColumn(column.name, need.kind, whole=need.whole)
+    scale = max(MIN_SCALE, need.scale)
+    hinted = max(scale, column.scale or 0)
+    if need.whole + hinted <= max_digits:
+        scale = hinted
+    return _numeric(stream, column.name, need.whole, scale, column.precision or 0, max_digits)
+
+
+def _numeric(
+    stream: str, name: str, whole: int, scale: int, precision: int, max_digits: int
+) -> TableColumn:
+    if whole + scale > max_digits:
+        advice = (
+            "set hyper_version to 3, which stores up to 38"
+            if max_digits < MAX_DIGITS
+            else "declare the property as string to store it as text"
+        )
+        message = (
+            f"stream {stream!r}, column {name!r}: its values need {whole} digits before and {scale} "
+            f"after the decimal point, more than the {max_digits} of this file format; {advice}"
+        )
+        raise DataError(message)
+    narrow = max_digits == NARROW_DIGITS or max(whole + scale, precision) <= NARROW_DIGITS
+    return TableColumn(
+        name, Kind.NUMERIC, NARROW_DIGITS if narrow else MAX_DIGITS, scale, whole=whole
+    )
+
+
+def _joined(
+    stream: str, column: TableColumn, new: TableColumn | None, *, key: bool, max_digits: int
+) -> TableColumn:
+    kind = column.kind if new is None else common_kind(column.kind, new.kind)
+    if kind is not Kind.NUMERIC:
+        return TableColumn(column.name, kind, nullable=not key)
+    if new is None or (new.scale <= column.scale and fits(new, column)):
+        return replace(column, nullable=not key)
+    whole, scale = max(column.whole, new.whole), max(column.scale, new.scale)
+    precision = max(column.precision, new.precision)
+    joined = _numeric(stream, column.name, whole, scale, precision, max_digits)
+    return replace(joined, nullable=not key)
+
+
+def fits(new: TableColumn, column: TableColumn) -> bool:
+    """Whether ``column`` takes every value of ``new`` as it is."""
+    if column.kind is not Kind.NUMERIC or new.kind not in (Kind.NUMERIC, Kind.INTEGER):
+        return column.kind is new.kind
+    return new.scale <= column.scale and new.whole <= column.precision - column.scale

@@ -1,0 +1,174 @@
+"""JSON Schema of a stream -> the columns of its table.
+
+Every shape that taps emit finds a column. Where a schema allows several types, the column is the one
+that holds them all without loss, which in the last resort is text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from pipeline_core.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+#: Marks a RECORD that stands for a deletion: ``_sdc_deleted_at`` is set.
+DELETED_AT = "_sdc_deleted_at"
+
+#: The SDK's record metadata: when and how a record came, not what it holds.
+RECORD_METADATA = frozenset(
+    {
+        "_sdc_extracted_at",
+        "_sdc_received_at",
+        "_sdc_batched_at",
+        "_sdc_sequence",
+        "_sdc_table_version",
+        "_sdc_sync_started_at",
+    }
+)
+
+#: Strings that carry an exact decimal; the first is the SDK's, the second its older spelling.
+_DECIMAL_FORMATS = frozenset({"x-singer.decimal", "singer.decimal"})
+
+
+class Kind(StrEnum):
+    """What a column holds; each has one type in Arrow and one in Hyper."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMERIC = "numeric"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIME = "time"
+    TIMESTAMP = "timestamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One property of a stream as a column.
+
+    Attributes:
+        name: The property's name, kept as it is.
+        kind: What it holds.
+        nullable: Whether the schema allows null.
+        only_strings: For text: the schema allows strings and nothing else. A text column without it
+            holds strings as they are and everything else as JSON text.
+        decimal_strings: For decimals: the schema allows them as strings (``x-singer.decimal``).
+        precision: Hint of the source for a decimal (``x-sql-datatype-properties``); data win.
+        scale: Likewise.
+        title: The schema's own title, kept for captions.
+        description: The schema's own description.
+    """
+
+    name: str
+    kind: Kind
+    nullable: bool = True
+    only_strings: bool = False
+    decimal_strings: bool = False
+    precision: int | None = None
+    scale: int | None = None
+    title: str | None = None
+    description: str | None = None
+
+
+def columns_of(stream: str, schema: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The columns of a stream, in the schema's order.
+
+    Raises:
+        DataError: the schema has no ``properties`` object.
+    """
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        message = (
+            f"the SCHEMA of stream {stream!r} has no properties, so its columns are unknown; "
+            "correct the tap's schema"
+        )
+        raise DataError(message)
+    return tuple(_column(name, definition) for name, definition in properties.items())
+
+
+def with_keys(columns: Sequence[Column], stream: str, keys: Sequence[str]) -> None:
+    """Check that every key property is a column.
+
+    Raises:
+        DataError: names the key that is missing.
+    """
+    names = {column.name for column in columns}
+    for key in keys:
+        if key not in names:
+            message = (
+                f"stream {stream!r} names {key!r} as a key, but its schema has no such property; "
+                "correct key_properties or select the property"
+            )
+            raise DataError(message)
+
+
+def simple_types(definition: object) -> Iterator[tuple[str, str | None]]:
+    """Every (type, format) that a definition allows, unions flattened; nothing for "anything"."""
+    if not isinstance(definition, dict):
+        return
+    alternatives = definition.get("anyOf") or definition.get("oneOf")
+    if isinstance(alternatives, list):
+        for alternative in alternatives:
+            yield from simple_types(alternative)
+        return
+    types = definition.get("type")
+    for name in types if isinstance(types, list) else [types]:
+        if isinstance(name, str):
+            yield name, definition.get("format")
+
+
+def _column(name: str, definition: object) -> Column:
+    allowed = list(simple_types(definition))
+    types = {name for name, _ in allowed} - {"null"}
+    formats = {form for kind, form in allowed if kind == "string" and form}
+    kind = _kind(types, formats)
+    hint: dict[str, Any] = {}
+    texts: dict[str, Any] = {}
+    if isinstance(definition, dict):
+        texts = definition
+        properties = definition.get("x-sql-datatype-properties")
+        hint = properties if isinstance(properties, dict) else {}
+    return Column(
+        name=name,
+        kind=kind,
+        nullable=not allowed or "null" in {name for name, _ in allowed},
+        only_strings=types == {"string"},
+        decimal_strings=bool(formats & _DECIMAL_FORMATS),
+        precision=_whole(hint.get("precision")),
+        scale=_whole(hint.get("scale")),
+        title=_text(texts.get("title")),
+        description=_text(texts.get("description")),
+    )
+
+
+def _kind(types: set[str], formats: set[str]) -> Kind:
+    """One kind for a set of JSON types.
+
+    A date format beside a plain string (tap-salesforce and others write ``anyOf: [date-time,
+    string]``) is a date, as in the SDK.
+    """
+    if formats & _DECIMAL_FORMATS and types <= {"string", "number", "integer"}:
+        return Kind.NUMERIC
+    if types == {"string"}:
+        if "date-time" in formats:
+            return Kind.TIMESTAMP
+        if "date" in formats:
+            return Kind.DATE
+        return Kind.TIME if "time" in formats else Kind.TEXT
+    if types == {"integer"}:
+        return Kind.INTEGER
+    if types in ({"number"}, {"number", "integer"}):
+        return Kind.NUMERIC
+    return Kind.BOOLEAN if types == {"boolean"} else Kind.TEXT
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,77 @@
+"""Prove a finished copy through a second engine before it may take the extract's place.
+
+hyperd wrote it, so hyperd's word is not enough: pantab brings its own, older hyperd and reads the
+file over Arrow. Rows and sums that it finds must equal what "before plus delta" demands.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pantab
+import pyarrow as pa
+import pyarrow.compute as pc
+from pipeline_core.errors import IntegrityError
+
+from target_tableau_hyper.extract.engine import TABLE, quote
+from target_tableau_hyper.extract.figures import EXACT, ZERO, Figures, numerics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from target_tableau_hyper.extract.layout import TableColumn
+
+#: Rows that are in memory at a time.
+_CHUNK_ROWS = 100_000
+
+#: Arrow's widest decimal: 38 digits of a value and as many again for the sum.
+_WIDE_DIGITS = 76
+
+
+def read_back(path: Path, columns: Sequence[TableColumn]) -> Figures:
+    """Rows and sums of the NUMERIC columns as pantab reads them; nothing may have the file open."""
+    names = numerics(columns)
+    values = ", ".join(map(quote, names)) or "CAST(1 AS BIGINT) AS one"
+    # The values go through SQL, because pantab takes a table name of two letters for a schema and a
+    # table.
+    stream = pantab.frame_from_hyper_query(
+        path,
+        f"SELECT {values} FROM {TABLE}",  # noqa: S608 - quoted
+        return_type="stream",
+        chunk_size=_CHUNK_ROWS,
+    )
+    rows, totals = 0, dict.fromkeys(names, ZERO)
+    for batch in pa.RecordBatchReader.from_stream(stream):
+        rows += batch.num_rows
+        for name, array in zip(names, batch.columns, strict=False):
+            totals[name] = EXACT.add(totals[name], _sum(array))
+    return Figures(rows, totals)
+
+
+def prove(stream: str, path: Path, columns: Sequence[TableColumn], expected: Figures) -> Figures:
+    """Compare the copy with what it must hold.
+
+    Returns:
+        The figures that were read back.
+
+    Raises:
+        IntegrityError: names every figure that differs.
+    """
+    found = read_back(path, columns)
+    differences = expected.differences(found)
+    if differences:
+        message = (
+            f"the extract of stream {stream!r} does not hold what was merged into it: expected "
+            f"{'; '.join(differences[:5])} read back; nothing was replaced or published, run again"
+        )
+        raise IntegrityError(message)
+    return found
+
+
+def _sum(array: pa.Array) -> Decimal:
+    """Exact sum: decimal128 would wrap around without a word, decimal256 has room."""
+    wide = pc.cast(array, pa.decimal256(_WIDE_DIGITS, array.type.scale))
+    total = pc.sum(wide).as_py()
+    return Decimal(0) if total is None else Decimal(total)

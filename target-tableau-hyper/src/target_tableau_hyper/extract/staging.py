@@ -1,0 +1,340 @@
+"""Segments: received rows as Parquet files, until the whole run has arrived.
+
+Rows wait in memory only until a chunk of them is worth writing, so memory stays constant at any
+volume. Columns are stored under positions (``c0``, ``c1``, ...), because names with quotes, emoji or
+only a difference in case are legal in Singer and Hyper, but not everywhere between them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pipeline_core.errors import DataError
+from pipeline_core.files import sync_directory
+
+from target_tableau_hyper.extract.schema import DELETED_AT, Kind
+from target_tableau_hyper.extract.validation import LeftoverCheck
+from target_tableau_hyper.extract.values import (
+    MIN_SCALE,
+    UnfitAtError,
+    json_text,
+    numeric_to_arrow,
+    to_arrow,
+    whole_digits,
+    widest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from target_tableau_hyper.extract.schema import Column
+
+#: A chunk is written when it has this many rows or this much JSON text, whichever comes first. Parsed
+#: records take about five times their text in memory.
+CHUNK_ROWS = 20_000
+CHUNK_BYTES = 8 * 2**20
+
+#: A segment file is closed at this many rows and a new one begun.
+SEGMENT_ROWS = 1_000_000
+
+#: What every segment holds beside the stream's columns: order of arrival, ACTIVATE_VERSION's version
+#: and whether the row is a deletion.
+CONTROL_FIELDS = (
+    pa.field("seq", pa.int64()),
+    pa.field("version", pa.int64()),
+    pa.field("deleted", pa.bool_()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentColumn:
+    """A column as one segment holds it: for decimals, with the digits that its values need."""
+
+    column: Column
+    whole_digits: int = 0
+    scale: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One finished file of rows.
+
+    Attributes:
+        path: The Parquet file, flushed to disk.
+        columns: What ``c0``, ``c1``, ... are.
+        rows: How many rows it has.
+    """
+
+    path: Path
+    columns: tuple[SegmentColumn, ...]
+    rows: int
+
+
+@dataclass(slots=True)
+class StagedStream:
+    """Everything received of one stream in this run.
+
+    Attributes:
+        stream: Its name after stream maps.
+        keys: Key properties of the latest SCHEMA.
+        columns: Columns of all schemas of the run in order of appearance, the latest definition.
+        segments: Finished files in order of arrival.
+        rows: Rows received.
+        activated: Version of the last ACTIVATE_VERSION that counts, if any came. One counts when it
+            ends the records of its version; before them it is an announcement.
+        empty_activation: Version of an ACTIVATE_VERSION without records, which would empty the table.
+        seen_versions: Versions of the records so far.
+    """
+
+    stream: str
+    directory: Path
+    keys: tuple[str, ...] = ()
+    columns: dict[str, Column] = field(default_factory=dict)
+    segments: list[Segment] = field(default_factory=list)
+    rows: int = 0
+    activated: int | None = None
+    empty_activation: int | None = None
+    seen_versions: set[int] = field(default_factory=set)
+
+    def adopt(self, columns: Sequence[Column], keys: Sequence[str]) -> None:
+        """Take a SCHEMA's columns and keys as the ones that hold from now on."""
+        self.keys = tuple(keys)
+        self.columns.update({column.name: column for column in columns})
+
+    def received_version(self, version: int) -> None:
+        """A record of ``version`` came: an activation of it before does not count for this one."""
+        self.seen_versions.add(version)
+        if self.activated == version:
+            self.activated = None
+        if self.empty_activation == version:
+            self.empty_activation = None
+
+
+@dataclass(slots=True)
+class Budget:
+    """What all writers of a run together may keep in memory, in bytes of JSON text."""
+
+    limit: int = 64 * 2**20
+    waiting: int = 0
+    writers: list[SegmentWriter] = field(default_factory=list)
+
+    def relieve(self) -> None:
+        """Write what waits, of all streams."""
+        for writer in self.writers:
+            writer.write_chunk()
+
+
+class SegmentWriter:
+    """Takes the records of one stream under one schema and writes them as segments."""
+
+    def __init__(
+        self,
+        staged: StagedStream,
+        schema: Mapping[str, Any],
+        columns: Sequence[Column],
+        keys: Sequence[str],
+        *,
+        validate: bool,
+        max_digits: int,
+        budget: Budget,
+    ) -> None:
+        """Prepare; no file is created before the first chunk.
+
+        Raises:
+            DataError: ``validate`` is set and the schema is no valid JSON Schema.
+        """
+        self._staged = staged
+        self._columns = tuple(columns)
+        self._names = [column.name for column in columns]
+        self._known = frozenset(self._names) | {DELETED_AT}
+        self._keys = tuple(keys)
+        self._validate = validate
+        self._max_digits = max_digits
+        self._budget = budget
+        budget.writers.append(self)
+        self._leftover = LeftoverCheck(staged.stream, schema, columns) if validate else None
+        self._records: list[dict[str, Any]] = []
+        self._versions: list[int | None] = []
+        self._deleted: list[bool] = []
+        self._bytes = 0
+        self._scales = [MIN_SCALE] * len(self._columns)
+        self._whole = [0] * len(self._columns)
+        self._file: pq.ParquetWriter | None = None
+        self._path: Path | None = None
+        self._file_rows = 0
+        #: Properties of records that the schema does not have, and that are therefore dropped.
+        self.unknown: set[str] = set()
+
+    def add(self, record: dict[str, Any], *, version: int | None, deleted: bool, size: int) -> None:
+        """Take one record.
+
+        Args:
+            record: Property values; not changed.
+            version: The RECORD's ``version``.
+            deleted: Whether it stands for a deletion.
+            size: Length of its JSON text, for the memory bound.
+        """
+        self._records.append(record)
+        self._versions.append(version)
+        self._deleted.append(deleted)
+        self._bytes += size
+        self._budget.waiting += size
+        if self._budget.waiting > self._budget.limit:
+            self._budget.relieve()
+        elif len(self._records) >= CHUNK_ROWS or self._bytes >= CHUNK_BYTES:
+            self.write_chunk()
+
+    def write_chunk(self) -> None:
+        """Move the waiting rows to the file.
+
+        Raises:
+            DataError: a value does not fit; names stream, column and key.
+        """
+        if not self._records:
+            return
+        if self._validate:
+            self._check_records()
+        arrays = [self._array(index, column) for index, column in enumerate(self._columns)]
+        first = self._staged.rows
+        count = len(self._records)
+        arrays += [
+            pa.array(range(first, first + count), pa.int64()),
+            pa.array(self._versions, pa.int64()),
+            pa.array(self._deleted, pa.bool_()),
+        ]
+        fields = [pa.field(f"c{i}", array.type) for i, array in enumerate(arrays[:-3])]
+        schema = pa.schema([*fields, *CONTROL_FIELDS])
+        for record in self._records:
+            if not self._known.issuperset(record):
+                self.unknown.update(record.keys() - self._known)
+        if self._file is not None and (
+            not self._file.schema.equals(schema) or self._file_rows + count > SEGMENT_ROWS
+        ):
+            self._close_file()
+        if self._file is None:
+            self._open_file(schema)
+        assert self._file is not None  # noqa: S101 - opened above
+        self._file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+        self._file_rows += count
+        self._staged.rows += count
+        self._budget.waiting -= self._bytes
+        self._records, self._versions, self._deleted, self._bytes = [], [], [], 0
+
+    def close(self) -> None:
+        """Write what waits and finish the file."""
+        self.write_chunk()
+        self._close_file()
+
+    def abandon(self) -> None:
+        """Let go of rows and file without finishing them."""
+        self._records = []
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _array(self, index: int, column: Column) -> pa.Array:
+        name = column.name
+        values = [record.get(name) for record in self._records]
+        try:
+            if column.kind is Kind.NUMERIC:
+                array = self._numeric(index, column, values)
+            else:
+                array = to_arrow(column, values, strict=self._validate)
+        except UnfitAtError as error:
+            raise self._data_error(column, error.position, str(error)) from None
+        if array.null_count and name in self._keys:
+            position = array.is_null().index(pa.scalar(value=True)).as_py()
+            raise self._data_error(column, position, "a key property is null")
+        if array.null_count and self._validate and not column.nullable:
+            self._check_nulls(column)
+        return array
+
+    def _numeric(self, index: int, column: Column, values: list[Any]) -> pa.Array:
+        """Decimals, as long as the column's digits so far and these fit into one NUMERIC."""
+        array = numeric_to_arrow(values, self._scales[index], strict=self._validate, column=column)
+        whole, scale = max(self._whole[index], whole_digits(array)), array.type.scale
+        if whole + scale > self._max_digits:
+            position = widest(values, by_scale=whole == self._whole[index])
+            reason = (
+                f"the column would need {whole} digits before and {scale} after the decimal point, "
+                f"more than the {self._max_digits} of a NUMERIC in this file format (hyper_version)"
+            )
+            raise UnfitAtError(position, reason)
+        self._whole[index], self._scales[index] = whole, scale
+        return array
+
+    def _check_nulls(self, column: Column) -> None:
+        """A missing property is fine; an explicit null needs a schema that allows it."""
+        missing = object()
+        for position, record in enumerate(self._records):
+            if record.get(column.name, missing) is None and not self._deleted[position]:
+                raise self._data_error(column, position, "null, which its schema does not allow")
+
+    def _check_records(self) -> None:
+        """What the columns do not check; deletions carry keys only and are exempt."""
+        if self._leftover is None or not self._leftover.needed:
+            return
+        for position, record in enumerate(self._records):
+            if self._deleted[position]:
+                continue
+            fault = self._leftover.fault(record)
+            if fault is not None:
+                message = (
+                    f"stream {self._staged.stream!r}, {self._where(position)}: {fault}; correct the "
+                    "tap's schema, or set validate_records to false to store what fits its column"
+                )
+                raise DataError(message)
+
+    def _data_error(self, column: Column, position: int, reason: str) -> DataError:
+        message = (
+            f"stream {self._staged.stream!r}, column {column.name!r}, {self._where(position)}: "
+            f"{reason}"
+        )
+        return DataError(message)
+
+    def _where(self, position: int) -> str:
+        """The record's key, and nothing else of it."""
+        if not self._keys:
+            return f"record number {self._staged.rows + position + 1}"
+        record = self._records[position]
+        return f"key {json_text({key: record.get(key) for key in self._keys})}"
+
+    def _open_file(self, schema: pa.Schema) -> None:
+        number = len(self._staged.segments)
+        self._staged.directory.mkdir(parents=True, exist_ok=True)
+        self._path = self._staged.directory / f"{number:06d}.parquet"
+        self._file = pq.ParquetWriter(self._path, schema, compression="snappy")
+        self._file_rows = 0
+
+    def _close_file(self) -> None:
+        if self._file is None or self._path is None:
+            return
+        self._file.close()
+        self._file = None
+        with self._path.open("rb") as file:
+            os.fsync(file.fileno())
+        sync_directory(self._path.parent)
+        columns = tuple(
+            SegmentColumn(column, self._whole[i], self._scales[i])
+            if column.kind is Kind.NUMERIC
+            else SegmentColumn(column)
+            for i, column in enumerate(self._columns)
+        )
+        self._staged.segments.append(Segment(self._path, columns, self._file_rows))
+
+
+def clear_staging(root: Path) -> list[str]:
+    """Remove what earlier runs left behind; call it only under the directory's lock.
+
+    Returns:
+        The run ids of the leftovers.
+    """
+    left = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    shutil.rmtree(root, ignore_errors=True)
+    return left

@@ -1,0 +1,153 @@
+"""The extract and its manifest on disk, changed together although they are two files.
+
+Order of a change: the new manifest is put beside the old one as ``.next``; the new extract takes the
+place of the old one; ``.next`` takes the place of the manifest. Whatever moment a crash picks, the
+extract on disk matches one of the two manifests, and the next run finishes or forgets the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from pipeline_core.errors import ConfigError, IntegrityError
+from pipeline_core.files import replace_durably
+
+from target_tableau_hyper.extract.engine import TABLE, start_engine
+from target_tableau_hyper.extract.manifest import Manifest, sha256_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Names that are files as they are, on every system.
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,98}[A-Za-z0-9_]|[A-Za-z0-9_]")
+
+#: Device names of Windows, with or without an extension.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+
+_SUFFIX = ".hyper"
+
+
+def file_stem(stream: str) -> str:
+    """A file name for a stream: its own name, or a cleaned one with a hash that keeps it unique."""
+    if _PLAIN.fullmatch(stream) and not _RESERVED.fullmatch(stream):
+        return stream
+    cleaned = re.sub(r"[^A-Za-z0-9_\-]+", "_", stream).strip("_")[:60] or "stream"
+    return f"{cleaned}-{sha256(stream.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def stem_of_setting(stream: str, file: str) -> str:
+    """The stem of a file name from the settings.
+
+    Raises:
+        ConfigError: it is more than a file name.
+    """
+    stem = file.removesuffix(_SUFFIX)
+    if not _PLAIN.fullmatch(stem) or _RESERVED.fullmatch(stem):
+        message = (
+            f"datasources.{stream}.file is {file!r}, which is no plain file name; use letters, "
+            "digits, '_', '-', '.' and blanks, without a folder"
+        )
+        raise ConfigError(message)
+    return stem
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractStore:
+    """Where one stream's extract lives.
+
+    Attributes:
+        directory: ``output_dir``.
+        stem: File name without ``.hyper``.
+        stream: The stream that it must hold.
+    """
+
+    directory: Path
+    stem: str
+    stream: str
+
+    @property
+    def extract(self) -> Path:
+        """The ``.hyper`` file."""
+        return self.directory / f"{self.stem}{_SUFFIX}"
+
+    @property
+    def manifest(self) -> Path:
+        """Its manifest."""
+        return self.directory / f"{self.stem}.manifest.json"
+
+    @property
+    def _next(self) -> Path:
+        return self.directory / f"{self.stem}.manifest.next.json"
+
+    def load(self) -> Manifest | None:
+        """The manifest of the extract that is there, after proving that it is the sealed one.
+
+        Returns:
+            ``None`` where there is no extract yet.
+
+        Raises:
+            IntegrityError: extract and manifest do not belong together.
+            ConfigError: the file holds another stream.
+        """
+        if not self.extract.exists():
+            self._next.unlink(missing_ok=True)
+            if self.manifest.exists():
+                message = (
+                    f"{self.extract.name} is gone, but its manifest is there; restore the file, or "
+                    f"remove {self.manifest.name} too and load the stream anew (meltano run "
+                    "--full-refresh): rows of earlier runs would be missing otherwise"
+                )
+                raise IntegrityError(message)
+            return None
+        found = sha256_of(self.extract)
+        if self._next.exists():
+            newer = Manifest.read(self._next)
+            if newer.sha256 == found:
+                replace_durably(self._next, self.manifest)
+            else:
+                self._next.unlink()
+        if not self.manifest.exists():
+            message = (
+                f"{self.extract.name} has no manifest, so it was not written by this target; move it "
+                "away, or set datasources.<stream>.file to another name"
+            )
+            raise IntegrityError(message)
+        manifest = Manifest.read(self.manifest)
+        if manifest.stream != self.stream:
+            message = (
+                f"{self.extract.name} holds stream {manifest.stream!r}, not {self.stream!r}; set "
+                f"datasources.{self.stream}.file to another name"
+            )
+            raise ConfigError(message)
+        if manifest.sha256 != found:
+            if manifest.rows == 0 and self._still_empty():
+                return replace(manifest, sha256=found) if not manifest.is_delivered else manifest
+            message = (
+                f"{self.extract.name} was altered since run {manifest.run_id} sealed it; restore it "
+                f"from a copy, or remove it with {self.manifest.name} and load the stream anew "
+                "(meltano run --full-refresh)"
+            )
+            raise IntegrityError(message)
+        return manifest
+
+    def commit(self, work: Path, manifest: Manifest) -> None:
+        """Make a proved copy and its manifest the ones that count."""
+        manifest.write(self._next)
+        replace_durably(work, self.extract)
+        replace_durably(self._next, self.manifest)
+
+    def update(self, manifest: Manifest) -> None:
+        """Write what changed beside the extract: a delivery, a newer ``as_of``."""
+        manifest.write(self.manifest)
+
+    def _still_empty(self) -> bool:
+        """Whether an extract without rows still has none.
+
+        hyperd rewrites the space of an emptied table whenever such a file is opened, even for
+        reading, so its bytes prove nothing.
+        """
+        with start_engine(hyper_version=3) as engine, engine.open(self.extract) as database:
+            return bool(database.row(f"SELECT count(*) FROM {TABLE}")[0] == 0)  # noqa: S608 - constant

@@ -1,0 +1,211 @@
+"""From staged segments to sealed extracts: merge all streams on copies, prove all, then replace all.
+
+Replacing starts only when every stream is proved, so a run that fails leaves every extract as it was.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from target_tableau_hyper.extract.engine import start_engine
+from target_tableau_hyper.extract.manifest import Manifest, sha256_of, totals_text
+from target_tableau_hyper.extract.merge import Delta, Merged, merge
+from target_tableau_hyper.extract.rows import Policy
+from target_tableau_hyper.extract.seal import prove
+from target_tableau_hyper.extract.store import ExtractStore
+from target_tableau_hyper.run import TEST_STREAM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_tableau_hyper.extract.engine import Engine
+    from target_tableau_hyper.extract.layout import TableColumn
+    from target_tableau_hyper.extract.staging import StagedStream
+    from target_tableau_hyper.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One stream's extract after this run.
+
+    Attributes:
+        store: Where it lives.
+        manifest: Its seal.
+        delta: What this run changed.
+        payload: File with the changed rows, where an update may be sent.
+        seconds: What merging and sealing took.
+    """
+
+    store: ExtractStore
+    manifest: Manifest
+    delta: Delta
+    payload: Path | None
+    seconds: float
+
+
+class Loader:
+    """Turns a run's staged streams into sealed extracts."""
+
+    def __init__(self, run: Run) -> None:
+        """Use the run's settings, streams and staging area."""
+        self._run = run
+        self._now = run.now()
+        self._stack = ExitStack()
+        self._engine: Engine | None = None
+
+    def load(self) -> list[Sealed]:
+        """Merge, prove and replace.
+
+        Returns:
+            The extracts of this run's streams, in the order of their first SCHEMA.
+        """
+        streams = [staged for staged in self._run.streams.values() if self._has_columns(staged)]
+        with self._stack:
+            prepared = [self._prepare(staged) for staged in streams]
+        kept = [sealed for sealed, _ in prepared if sealed.manifest.stream != TEST_STREAM]
+        for sealed, work in prepared:
+            if sealed.manifest.stream == TEST_STREAM:
+                self._run.logger.info(
+                    "test stream taken and dropped again: %d rows", sealed.manifest.rows
+                )
+            elif work is None:
+                sealed.store.update(sealed.manifest)
+            else:
+                sealed.store.commit(work, sealed.manifest)
+                self._record(sealed)
+        return kept
+
+    def _has_columns(self, staged: StagedStream) -> bool:
+        if not staged.columns:
+            self._run.logger.warning("stream %r has no columns and is left out", staged.stream)
+        return bool(staged.columns)
+
+    def _prepare(self, staged: StagedStream) -> tuple[Sealed, Path | None]:
+        """Merge one stream into a copy; the path is the copy, or ``None`` where nothing changed."""
+        started = time.monotonic()
+        run, settings = self._run, self._run.settings
+        store = ExtractStore(settings.output_dir.resolve(), run.stem(staged.stream), staged.stream)
+        old = store.load()
+        if old is not None and self._brings_nothing(staged, old):
+            merged = None
+        else:
+            staged.directory.mkdir(parents=True, exist_ok=True)
+            merged = merge(
+                self._running_engine(),
+                staged,
+                base=store.extract if old else None,
+                before=old.figures if old else None,
+                work=staged.directory / "merged.hyper",
+                policy=Policy(settings.load_method, settings.hard_delete, self._now),
+                hyper_version=settings.hyper_version,
+                payload=staged.directory / "payload.hyper" if self._wants_payload(old) else None,
+            )
+        if old is not None and (merged is None or not merged.delta.changed):
+            self._log(staged, Delta(), old.rows, started)
+            kept = replace(old, as_of=self._now, checked_by=run.run_id)
+            return Sealed(store, kept, Delta(), None, time.monotonic() - started), None
+        assert merged is not None  # noqa: S101 - a new extract is always merged
+        figures = prove(staged.stream, merged.path, merged.columns, merged.expected)
+        manifest = self._manifest(staged, store, merged, old, totals_text(figures))
+        self._log(staged, merged.delta, figures.rows, started)
+        return (
+            Sealed(store, manifest, merged.delta, merged.payload, time.monotonic() - started),
+            merged.path,
+        )
+
+    def _brings_nothing(self, staged: StagedStream, old: Manifest) -> bool:
+        """Whether the extract can stay as it is without looking into it."""
+        return (
+            not staged.rows
+            and staged.activated is None
+            and self._run.settings.load_method != "overwrite"
+            and old.hyper_version == self._run.settings.hyper_version
+            and old.keys == list(staged.keys)
+            and staged.columns.keys() <= {column["name"] for column in old.columns}
+        )
+
+    def _wants_payload(self, old: Manifest | None) -> bool:
+        settings = self._run.settings
+        return (
+            settings.tableau is not None
+            and settings.publish in {"auto", "update"}
+            and old is not None
+            and old.is_delivered
+        )
+
+    def _manifest(
+        self,
+        staged: StagedStream,
+        store: ExtractStore,
+        merged: Merged,
+        old: Manifest | None,
+        totals: dict[str, str],
+    ) -> Manifest:
+        names = self._run.settings.datasource(staged.stream)
+        return Manifest(
+            stream=staged.stream,
+            datasource=names.name or staged.stream,
+            file=store.extract.name,
+            run_id=self._run.run_id,
+            as_of=self._now,
+            checked_by=self._run.run_id,
+            rows=merged.expected.rows,
+            totals=totals,
+            columns=[_described(staged, column) for column in merged.columns],
+            keys=list(staged.keys),
+            hyper_version=self._run.settings.hyper_version,
+            size=merged.path.stat().st_size,
+            sha256=sha256_of(merged.path),
+            previous_sha256=old.sha256 if old else None,
+            delta=asdict(merged.delta),
+            delivered=old.delivered if old else None,
+        )
+
+    def _running_engine(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._stack.enter_context(
+                start_engine(hyper_version=self._run.settings.hyper_version)
+            )
+        return self._engine
+
+    def _log(self, staged: StagedStream, delta: Delta, rows: int, started: float) -> None:
+        self._run.logger.info(
+            "%s: %d records merged in %.1f s: %d inserted, %d updated, %d deleted; %d rows%s",
+            staged.stream,
+            staged.rows,
+            time.monotonic() - started,
+            delta.inserted,
+            delta.updated,
+            delta.deleted,
+            rows,
+            ", sealed" if delta.changed else ", nothing changed",
+        )
+
+    def _record(self, sealed: Sealed) -> None:
+        manifest = sealed.manifest
+        self._run.ledger.append(
+            "extract.sealed",
+            stream=manifest.stream,
+            file=manifest.file,
+            rows=manifest.rows,
+            totals=manifest.totals,
+            sha256=manifest.sha256,
+            delta=manifest.delta,
+        )
+
+
+def _described(staged: StagedStream, column: TableColumn) -> dict[str, object]:
+    known = staged.columns.get(column.name)
+    described: dict[str, object] = {
+        "name": column.name,
+        "type": column.sql_type,
+        "nullable": column.nullable,
+    }
+    if known is not None and known.title:
+        described["title"] = known.title
+    if known is not None and known.description:
+        described["description"] = known.description
+    return described

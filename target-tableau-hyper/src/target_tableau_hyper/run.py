@@ -1,0 +1,161 @@
+"""One run: what it holds while messages arrive, and how all of it is let go of again."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pipeline_core.errors import ConfigError
+from pipeline_core.ledger import NoLedger, open_ledger
+from pipeline_core.run_id import current_run_id
+
+from target_tableau_hyper.audit import Completeness
+from target_tableau_hyper.extract.layout import NARROW_DIGITS
+from target_tableau_hyper.extract.staging import Budget, StagedStream, clear_staging
+from target_tableau_hyper.extract.store import file_stem, stem_of_setting
+from target_tableau_hyper.extract.values import MAX_DIGITS
+from target_tableau_hyper.lock import hold_directory
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pipeline_core.ledger import Ledger
+
+    from target_tableau_hyper.extract.staging import SegmentWriter
+    from target_tableau_hyper.settings import Settings
+
+#: Stream that ``meltano config test`` writes; it is taken through everything but kept nowhere.
+TEST_STREAM = "meltano_test_stream"
+
+#: First file format with decimals of more than 18 digits.
+_WIDE_DECIMALS = 3
+
+
+class Run:
+    """The lock, the staging area, the ledger and the streams of one run."""
+
+    def __init__(self, settings: Settings, logger: logging.Logger) -> None:
+        """Prepare; nothing is touched before :meth:`open`."""
+        self.settings = settings
+        self.logger = logger
+        self.run_id = current_run_id()
+        self.completeness = Completeness(settings.completeness)
+        self.budget = Budget()
+        self.max_digits = MAX_DIGITS if settings.hyper_version >= _WIDE_DECIMALS else NARROW_DIGITS
+        self.ledger: Ledger | NoLedger = NoLedger()
+        self.streams: dict[str, StagedStream] = {}
+        self._writers: dict[str, SegmentWriter] = {}
+        self._resources = ExitStack()
+        self._is_open = False
+
+    @property
+    def staging(self) -> Path:
+        """Where this run's segments and copies lie."""
+        return self.settings.output_dir.resolve() / ".staging" / file_stem(self.run_id)
+
+    def open(self) -> None:
+        """Take the output directory's lock and clear what dead runs left.
+
+        Raises:
+            BusyError: another target works there.
+            ConfigError: the directory cannot be written to.
+        """
+        if self._is_open:
+            return
+        self._is_open = True
+        try:
+            self._resources.enter_context(hold_directory(self.settings.output_dir))
+            left = clear_staging(self.staging.parent)
+            self.staging.mkdir(parents=True)
+        except OSError as error:
+            self._resources.close()
+            message = f"output_dir {str(self.settings.output_dir)!r} cannot be written to: {error.strerror}"
+            raise ConfigError(message) from error
+        if left:
+            self.logger.info("removed what unfinished runs left behind: %s", ", ".join(left))
+        self.ledger = open_ledger(
+            self.settings.ledger_path, run_id=self.run_id, actor="target-tableau-hyper"
+        )
+        self._resources.callback(self.ledger.close)
+        self.ledger.append("run.started", output_dir=str(self.settings.output_dir))
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Hold everything while messages are read; let go of it at once when that fails."""
+        self.open()
+        try:
+            yield
+        except BaseException as error:
+            self.abort(error)
+            raise
+
+    def abort(self, error: BaseException) -> None:
+        """Forget everything received: nothing of this run counts."""
+        if not self._is_open:
+            return
+        for writer in self._writers.values():
+            writer.abandon()
+        self.ledger.append("run.failed", error=f"{type(error).__name__}: {error}"[:500])
+        self.close()
+
+    def close(self) -> None:
+        """Remove the staging area and give back the lock."""
+        if self._is_open:
+            shutil.rmtree(self.staging, ignore_errors=True)
+            self._resources.close()
+            self._is_open = False
+
+    def staged_stream(self, stream: str) -> StagedStream:
+        """The staging area of a stream, made on first use.
+
+        Raises:
+            ConfigError: two streams would share a file.
+        """
+        if stream not in self.streams:
+            stem = self.stem(stream)
+            for other in self.streams:
+                if self.stem(other) == stem:
+                    message = (
+                        f"streams {other!r} and {stream!r} would both be stored in {stem}.hyper; give "
+                        "each its own datasources.<stream>.file"
+                    )
+                    raise ConfigError(message)
+            self.streams[stream] = StagedStream(stream, self.staging / stem)
+        return self.streams[stream]
+
+    def stem(self, stream: str) -> str:
+        """File name of a stream's extract, without ``.hyper``."""
+        wanted = self.settings.datasource(stream).file
+        return stem_of_setting(stream, wanted) if wanted else file_stem(stream)
+
+    def add_writer(self, stream: str, writer: SegmentWriter) -> None:
+        """Let a new schema's writer take over; what the former one holds comes first."""
+        former = self._writers.get(stream)
+        if former is not None:
+            former.close()
+            self.budget.writers.remove(former)
+            self._warn_of_unknown(stream, former)
+        self._writers[stream] = writer
+
+    def finish_segments(self) -> None:
+        """Write the last rows of every stream."""
+        for stream, writer in self._writers.items():
+            writer.close()
+            self._warn_of_unknown(stream, writer)
+
+    @staticmethod
+    def now() -> str:
+        """The present instant, as manifests hold it."""
+        return datetime.now(UTC).isoformat(timespec="seconds")
+
+    def _warn_of_unknown(self, stream: str, writer: SegmentWriter) -> None:
+        if writer.unknown:
+            self.logger.warning(
+                "stream %r: no schema for %s; these properties of its records are not stored",
+                stream,
+                ", ".join(sorted(writer.unknown)[:10]),
+            )

@@ -1,0 +1,333 @@
+"""Settings: what users may set, and the same as typed values."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_core.errors import ConfigError
+from singer_sdk import typing as th
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
+    th.Property(
+        "output_dir",
+        th.StringType,
+        default="output",
+        title="Output Directory",
+        description=(
+            "Where the extracts and their manifests lie. Keep it between runs: an extract is changed "
+            "in place, and only one target may use a directory at a time."
+        ),
+        examples=["output", "/var/lib/finance/extracts"],
+    ),
+    th.Property(
+        "load_method",
+        th.StringType,
+        default="upsert",
+        allowed_values=["upsert", "append-only", "overwrite"],
+        title="Load Method",
+        description=(
+            "`upsert` replaces rows by key (rows without a key are appended), `append-only` adds every "
+            "record, `overwrite` makes the run's records the whole table."
+        ),
+        examples=["upsert"],
+    ),
+    th.Property(
+        "hard_delete",
+        th.BooleanType,
+        default=True,
+        title="Hard Delete",
+        description=(
+            "Remove deleted rows. When off, they stay with `_sdc_deleted_at` set. Applies to deletion "
+            "records and to rows that a full read no longer brought (ACTIVATE_VERSION)."
+        ),
+        examples=[True],
+    ),
+    th.Property(
+        "completeness",
+        th.StringType,
+        default="strict",
+        allowed_values=["strict", "complete", "off"],
+        title="Completeness",
+        description=(
+            "`strict` compares the figures that the tap sends with every STATE (`audit`: records, "
+            "deletions, sums) with what arrived and demands that the tap finished; `complete` only "
+            "demands that the tap finished (for mappers that drop rows); `off` asks for nothing. A tap "
+            "that sends no figures works with all three."
+        ),
+        examples=["strict"],
+    ),
+    th.Property(
+        "state_after",
+        th.StringType,
+        default="delivered",
+        allowed_values=["delivered", "sealed"],
+        title="State After",
+        description=(
+            "When the STATE is passed on: after everything is `delivered` to Tableau, or once it is "
+            "`sealed` on disk (then keep `output_dir`: the next run delivers what is pending)."
+        ),
+        examples=["delivered"],
+    ),
+    th.Property(
+        "add_record_metadata",
+        th.BooleanType,
+        default=False,
+        title="Add Record Metadata",
+        description=(
+            "Add the Singer SDK's `_sdc_*` columns. A row whose own values did not change keeps the "
+            "metadata of its last change."
+        ),
+        examples=[False],
+    ),
+    th.Property(
+        "hyper_version",
+        th.IntegerType,
+        default=3,
+        allowed_values=[2, 3, 4],
+        title="Hyper File Version",
+        description=(
+            "File format: 2 for Tableau Server 2021.1 or later (decimals of up to 18 digits), 3 for "
+            "2023.1 or later (38 digits), 4 for 2024.3 or later."
+        ),
+        examples=[3],
+    ),
+    th.Property(
+        "datasources",
+        th.ObjectType(
+            additional_properties=th.ObjectType(
+                th.Property("name", th.StringType, description="Name of the data source."),
+                th.Property(
+                    "project", th.StringType, description="Project path, `A/B` for nested."
+                ),
+                th.Property("file", th.StringType, description="File name in `output_dir`."),
+                th.Property("description", th.StringType, description="Shown in Tableau."),
+            )
+        ),
+        default={},
+        title="Data Sources",
+        description=(
+            "Stream name -> `name`, `project`, `file`, `description` of its data source, each "
+            "optional. A stream without an entry becomes the data source `<stream>` in "
+            "`<stream>.hyper`."
+        ),
+        examples=[{"VendorsV2": {"name": "Vendors", "project": "Finance/Payables"}}],
+    ),
+    th.Property(
+        "publish",
+        th.StringType,
+        default="auto",
+        allowed_values=["auto", "overwrite", "update", "none"],
+        title="Publish",
+        description=(
+            "`auto` sends nothing when nothing changed, the changed rows when they are few, and the "
+            "whole extract otherwise; `overwrite` always sends the whole extract of a change; `update` "
+            "sends changed rows as long as they fit into one request; `none` only writes files."
+        ),
+        examples=["auto"],
+    ),
+    th.Property(
+        "tableau_server_url",
+        th.StringType,
+        title="Tableau Server URL",
+        description="Address of Tableau Server or Cloud. Without it nothing is published.",
+        examples=["https://prod-useast-a.online.tableau.com"],
+    ),
+    th.Property(
+        "tableau_site",
+        th.StringType,
+        default="",
+        title="Tableau Site",
+        description="The site's name in its URL (content URL); empty for Server's default site.",
+        examples=["contoso-finance"],
+    ),
+    th.Property(
+        "tableau_token_name",
+        th.StringType,
+        title="Token Name",
+        description=(
+            "Name of the personal access token. One token serves one process at a time: Tableau ends "
+            "the earlier session when it is used again."
+        ),
+        examples=["finance-pipeline"],
+    ),
+    th.Property(
+        "tableau_token_value",
+        th.StringType,
+        secret=True,
+        title="Token Secret",
+        description="Secret of the personal access token.",
+        examples=["set it as TARGET_TABLEAU_HYPER_TABLEAU_TOKEN_VALUE"],
+    ),
+    th.Property(
+        "tableau_project",
+        th.StringType,
+        default="default",
+        title="Tableau Project",
+        description="Project for all data sources without an own one; `A/B` for nested projects.",
+        examples=["Finance/Ledger"],
+    ),
+    th.Property(
+        "ca_bundle",
+        th.StringType,
+        title="CA Bundle",
+        description=(
+            "PEM file with the authorities to trust for Tableau Server, instead of the usual ones. "
+            "TLS is always verified."
+        ),
+        examples=["/etc/ssl/certs/contoso-ca.pem"],
+    ),
+    th.Property(
+        "chunk_size_mb",
+        th.IntegerType(minimum=1, maximum=64),
+        default=16,
+        title="Chunk Size (MB)",
+        description="Files travel in pieces of this size; Tableau takes at most 64 MB in one.",
+        examples=[16],
+    ),
+    th.Property(
+        "job_timeout",
+        th.IntegerType(minimum=1),
+        default=3600,
+        title="Job Timeout (s)",
+        description="How many seconds a publishing job on the server may take.",
+        examples=[3600],
+    ),
+    th.Property(
+        "ledger_path",
+        th.StringType,
+        title="Ledger Path",
+        description="SQLite file to which every outside effect is recorded, hash-chained.",
+        examples=["var/ledger.db"],
+    ),
+    th.Property(
+        "validate_records",
+        th.BooleanType,
+        default=True,
+        title="Validate Records",
+        description=(
+            "Refuse a record that breaks its schema. When off, whatever fits its column without loss "
+            "is stored (for taps that break their own schema)."
+        ),
+        examples=[True],
+    ),
+).to_dict()
+
+#: Settings that are of use only with Tableau Server.
+_NEEDED_TO_PUBLISH = ("tableau_token_name", "tableau_token_value")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasourceSettings:
+    """Names of one stream's data source; ``None`` where the default holds."""
+
+    name: str | None = None
+    project: str | None = None
+    file: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableauSettings:
+    """What is needed to publish."""
+
+    server_url: str
+    site: str
+    token_name: str
+    token_value: str = field(repr=False)
+    project: str
+    ca_bundle: Path | None
+    chunk_bytes: int
+    job_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a run. ``tableau`` is ``None`` where nothing is published."""
+
+    output_dir: Path
+    load_method: str
+    hard_delete: bool
+    completeness: str
+    state_after: str
+    hyper_version: int
+    publish: str
+    validate_records: bool
+    datasources: Mapping[str, DatasourceSettings]
+    tableau: TableauSettings | None
+    ledger_path: Path | None
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Typed values of a validated config.
+
+        Raises:
+            ConfigError: settings that belong together are not all there.
+        """
+        ledger_path = config.get("ledger_path")
+        return cls(
+            output_dir=Path(config["output_dir"]),
+            load_method=config["load_method"],
+            hard_delete=config["hard_delete"],
+            completeness=config["completeness"],
+            state_after=config["state_after"],
+            hyper_version=config["hyper_version"],
+            publish=config["publish"],
+            validate_records=config["validate_records"],
+            datasources={
+                stream: DatasourceSettings(**names)
+                for stream, names in (config.get("datasources") or {}).items()
+            },
+            tableau=_tableau(config),
+            ledger_path=Path(ledger_path) if ledger_path else None,
+        )
+
+    def datasource(self, stream: str) -> DatasourceSettings:
+        """Names for a stream."""
+        return self.datasources.get(stream, DatasourceSettings())
+
+
+def _tableau(config: Mapping[str, Any]) -> TableauSettings | None:
+    url = config.get("tableau_server_url")
+    if not url or config["publish"] == "none":
+        return None
+    missing = [name for name in _NEEDED_TO_PUBLISH if not config.get(name)]
+    if missing:
+        message = (
+            f"tableau_server_url is set, but {' and '.join(missing)} is not; set it, or set publish to "
+            "none to write files only"
+        )
+        raise ConfigError(message)
+    if not str(url).startswith(("https://", "http://")):
+        message = "tableau_server_url must start with https://"
+        raise ConfigError(message)
+    bundle = config.get("ca_bundle")
+    if bundle and not Path(bundle).is_file():
+        message = f"ca_bundle names {bundle!r}, which is no file"
+        raise ConfigError(message)
+    return TableauSettings(
+        server_url=str(url).rstrip("/"),
+        site=config["tableau_site"],
+        token_name=config["tableau_token_name"],
+        token_value=config["tableau_token_value"],
+        project=config["tableau_project"],
+        ca_bundle=Path(bundle) if bundle else None,
+        chunk_bytes=config["chunk_size_mb"] * 2**20,
+        job_timeout_s=float(config["job_timeout"]),
+    )
+
+
+def unknown_settings(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """A line for each setting that does not exist, with the closest that does."""
+    lines = []
+    for name in config:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            lines.append(f"setting {name!r} does not exist and has no effect{hint}")
+    return lines

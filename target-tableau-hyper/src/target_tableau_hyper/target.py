@@ -1,0 +1,261 @@
+"""The Singer target: wires the SDK's messages to a run."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pipeline_core.errors import ConfigError, DataError
+from pipeline_core.redaction import REDACTOR
+from singer_sdk.exceptions import RecordsWithoutSchemaException
+from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.json import serialize_json
+from singer_sdk.target_base import Target
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
+
+from target_tableau_hyper.extract.schema import columns_of
+from target_tableau_hyper.finish import finish_run
+from target_tableau_hyper.reader import MessageReader
+from target_tableau_hyper.run import Run
+from target_tableau_hyper.settings import CONFIG_JSONSCHEMA, Settings, unknown_settings
+from target_tableau_hyper.sink import HyperSink
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+
+    from target_tableau_hyper.audit import Tally
+
+#: How often progress is told while rows flow.
+_PROGRESS_S = 10.0
+
+#: Records between two looks at the clock.
+_PROGRESS_RECORDS = 5_000
+
+#: Shell convention: 128 + SIGTERM.
+_TERMINATED = 143
+
+_SECRETS = ("tableau_token_value",)
+
+
+class RecordBeforeSchemaError(DataError, RecordsWithoutSchemaException):
+    """A record came before its stream's SCHEMA; the SDK's own class as well."""
+
+
+class HyperTarget(Target):
+    """Singer target for Tableau: Hyper extracts, published data sources, verified jobs."""
+
+    name = "target-tableau-hyper"
+    config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
+    default_sink_class = HyperSink
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+        PluginCapabilities.ACTIVATE_VERSION,
+        TargetCapabilities.VALIDATE_RECORDS,
+        TargetCapabilities.HARD_DELETE,
+    ]
+
+    message_reader: MessageReader
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - the SDK's own signature
+        """Read the settings; nothing is touched before the first message.
+
+        Raises:
+            ConfigError: a setting is wrong.
+        """
+        config = kwargs.get("config") or {}
+        for name in _SECRETS:
+            if isinstance(config, dict) and config.get(name):
+                REDACTOR.add(str(config[name]))
+        kwargs["message_reader"] = kwargs.get("message_reader") or MessageReader(
+            lambda: self.run.guard()
+        )
+        super().__init__(**kwargs)
+        for name in _SECRETS:
+            REDACTOR.add(str(self.config.get(name) or ""))
+        self.run = Run(Settings.from_config(self.config), self.logger)
+        #: ``version`` of the message that is being processed.
+        self.version_in_hand: int | None = None
+        self._raw_schemas: dict[str, tuple[Any, Any]] = {}
+        self._lanes: dict[str, tuple[HyperSink, Tally]] = {}
+        self._counted = 0
+        self._told_at = time.monotonic()
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add the SDK's settings, without the one that has no function here."""
+        super().append_builtin_config(config_jsonschema)
+        # Segments have limits of their own, in rows and bytes.
+        config_jsonschema["properties"].pop("batch_size_rows", None)
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings; unlike the SDK's own check, never print a value.
+
+        Raises:
+            ConfigError: names every setting that is wrong.
+        """
+        # The SDK's validator fills in defaults as it goes; its messages quote values.
+        known = {**self.config_jsonschema["properties"]}
+        full = copy.deepcopy(self.config_jsonschema)
+        self.append_builtin_config(full)
+        known |= full["properties"]
+        _fill_defaults(self._config, full)
+        faults = [
+            f"{'.'.join(map(str, error.path)) or 'config'}: {_what_is_wrong(error)}"
+            for error in DEFAULT_JSONSCHEMA_VALIDATOR(full).iter_errors(self._config)
+        ]
+        if faults and raise_errors:
+            message = f"wrong settings: {'; '.join(faults)}"
+            raise ConfigError(message)
+        for line in unknown_settings(self._config, known):
+            self.logger.warning(line)
+        return faults
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        """Make a stream known, or learn of its new columns and keys."""
+        self._assert_line_requires(message_dict, requires={"stream", "schema"})
+        stream, schema = message_dict["stream"], message_dict["schema"]
+        keys = message_dict.get("key_properties")
+        self.run.completeness.something_followed()
+        if self._raw_schemas.get(stream) == (schema, keys):
+            return
+        columns = columns_of(stream, schema)
+        self.run.completeness.tally(stream).know(columns)
+        self._raw_schemas[stream] = (copy.deepcopy(schema), copy.deepcopy(keys))
+        self._lanes.pop(stream, None)
+        self.mapper.register_raw_stream_schema(stream, copy.deepcopy(schema), keys or [])
+        maps = self.mapper.stream_maps[stream]
+        for stream_map in maps:
+            if not _drops_stream(stream_map):
+                self.get_sink(
+                    stream_map.stream_alias,
+                    schema=stream_map.transformed_schema,
+                    key_properties=stream_map.transformed_key_properties,
+                )
+        if (
+            len(maps) == 1
+            and type(maps[0]) is SameRecordTransform
+            and not maps[0].flattening_enabled
+        ):
+            sink = self.get_sink(maps[0].stream_alias)
+            self._lanes[stream] = (sink, self.run.completeness.tally(stream))
+
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        """Count a record and store it: the short way where no map touches it."""
+        try:
+            record = message_dict["record"]
+            stream = message_dict["stream"]
+        except KeyError:
+            self._assert_line_requires(message_dict, requires={"stream", "record"})
+            raise
+        lane = self._lanes.get(stream)
+        if lane is not None:
+            lane[1].add(record)
+            lane[0].take(record, message_dict)
+        else:
+            if stream not in self._raw_schemas:
+                message = f"a record of stream {stream!r} came before its SCHEMA"
+                raise RecordBeforeSchemaError(message)
+            self.run.completeness.tally(stream).add(copy.copy(record))
+            self.version_in_hand = message_dict.get("version")
+            super()._process_record_message(message_dict)
+        self._counted += 1
+        if self._counted % _PROGRESS_RECORDS == 0:
+            self._tell_progress()
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        """Note that the stream's older rows are to go."""
+        self._assert_line_requires(message_dict, requires={"stream", "version"})
+        if message_dict["stream"] not in self._raw_schemas:
+            message = (
+                f"ACTIVATE_VERSION of stream {message_dict['stream']!r} came before its SCHEMA"
+            )
+            raise RecordBeforeSchemaError(message)
+        self.run.completeness.something_followed()
+        super()._process_activate_version_message(message_dict)
+
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        """Refuse: BATCH is not among the capabilities."""
+        message = (
+            f"stream {message_dict.get('stream')!r} comes as BATCH files, which this target does not "
+            "take; remove batch_config from the tap's settings"
+        )
+        raise ConfigError(message)
+
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        """Judge the figures of a STATE and keep it: it goes out when its rows are safe."""
+        self._assert_line_requires(message_dict, requires={"value"})
+        self.run.completeness.judge(message_dict["value"])
+        self._latest_state = message_dict["value"]
+
+    def process_endofpipe(self) -> None:
+        """Load, seal, deliver; and only then pass the STATE on."""
+        with self.run.guard():
+            finish_run(self.run, self._pass_state_on)
+        self.run.close()
+
+    def _handle_max_record_age(self) -> None:
+        """Nothing: a STATE never goes out by the clock."""
+
+    def _pass_state_on(self) -> None:
+        if self._latest_state:
+            self._write_state_message(self._latest_state)
+
+    def _write_state_message(self, state: dict[str, Any]) -> None:
+        """One line on stdout, numbers with the digits that they came with."""
+        sys.stdout.write(f"{serialize_json(state)}\n")
+        sys.stdout.flush()
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Stop at once: nothing is merged, published or acknowledged any more."""
+        del frame
+        signal.signal(signum, signal.SIG_IGN)  # a second one must not disturb the tidying up
+        if signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.stderr.write(
+            f"{self.name}: told to stop (SIGTERM); nothing of this run was replaced, published or "
+            "acknowledged, run again\n"
+        )
+        sys.stderr.flush()
+        raise SystemExit(_TERMINATED)
+
+    def _tell_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._told_at >= _PROGRESS_S:
+            self._told_at = now
+            counts = {n: t.records for n, t in self.run.completeness.tallies().items() if t.records}
+            told = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[-5:])
+            self.logger.info("received %s records so far (%s)", f"{self._counted:,}", told)
+
+
+def _drops_stream(stream_map: object) -> bool:
+    return type(stream_map).__name__ == "RemoveRecordTransform"
+
+
+def _fill_defaults(config: dict[str, Any], schema: dict[str, Any]) -> None:
+    for name, definition in schema["properties"].items():
+        if "default" in definition:
+            config.setdefault(name, copy.deepcopy(definition["default"]))
+
+
+def _what_is_wrong(error: Any) -> str:  # noqa: ANN401 - jsonschema's class has no types for its fields
+    """A validation error without the offending value."""
+    if error.validator == "type":
+        wanted = error.validator_value
+        names = wanted if isinstance(wanted, list) else [wanted]
+        return f"must be {' or '.join(name for name in names if name != 'null')}"
+    if error.validator == "enum":
+        return f"must be one of {', '.join(str(v) for v in error.validator_value if v is not None)}"
+    if error.validator in {"minimum", "maximum"}:
+        return f"must be at {'least' if error.validator == 'minimum' else 'most'} {error.validator_value}"
+    if error.validator == "required":
+        return "a required setting is missing"
+    return f"breaks {error.validator}"

@@ -1,0 +1,64 @@
+"""meltano.yml and the plugins' own settings say the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.e2e.meltano import PROJECT
+
+#: How Meltano names the types of JSON Schema.
+KINDS = {
+    "string": "string",
+    "integer": "integer",
+    "number": "decimal",
+    "boolean": "boolean",
+    "array": "array",
+    "object": "object",
+}
+
+#: The SDK's own settings, which Meltano passes on without being told of them.
+BUILT_IN = {"stream_maps", "stream_map_config", "faker_config", "batch_config"}
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [("extractors", "tap-d365fo"), ("loaders", "target-tableau-hyper")]
+)
+def test_settings_agree(group: str, name: str) -> None:
+    project = yaml.safe_load((PROJECT / "meltano.yml").read_text(encoding="utf-8"))
+    (plugin,) = (p for p in project["plugins"][group] if p["name"] == name)
+    declared = {setting["name"]: setting for setting in plugin["settings"]}
+    about = json.loads(
+        subprocess.run(
+            [str(Path(sys.executable).with_name(name)), "--about", "--format=json"],
+            capture_output=True,
+            check=True,
+        ).stdout
+    )
+    own = {
+        setting: definition
+        for setting, definition in about["settings"]["properties"].items()
+        if setting not in BUILT_IN and not setting.startswith("flattening_")
+    }
+    assert declared.keys() == own.keys()
+    for setting, definition in own.items():
+        there = declared[setting]
+        assert there["kind"] == kind_of(definition), setting
+        assert there.get("sensitive", False) == bool(definition.get("secret")), setting
+        assert there["label"] == definition["title"], setting
+        assert " ".join(there["description"].split()) == definition["description"], setting
+
+
+def kind_of(definition: dict[str, Any]) -> str:
+    if "enum" in definition:
+        return "options"
+    if definition.get("format") == "date-time":
+        return "date_iso8601"
+    types = definition["type"]
+    (kind,) = (t for t in ([types] if isinstance(types, str) else types) if t != "null")
+    return KINDS[kind]

@@ -1,0 +1,177 @@
+"""The main job: what Tableau shows equals what the ledger holds, run after run."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from tests.e2e.books import Rows, expected_rows, published_rows
+from tests.e2e.meltano import RUN, Meltano
+
+from pipeline_core.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from contoso_sandbox.contoso import Contoso
+
+#: What the finance preset finds at Contoso.
+DATA_SOURCES = {
+    "ExchangeRates",
+    "FiscalCalendars",
+    "FiscalPeriods",
+    "GeneralJournalAccountEntries",
+    "GeneralJournalEntryBiEntities",
+    "Ledgers",
+    "LegalEntities",
+    "MainAccounts",
+    "PurchaseOrderHeadersV2",
+    "PurchaseOrderLinesV2",
+    "VendInvoiceJourBiEntities",
+    "VendTransBiEntities",
+    "VendorGroups",
+    "VendorInvoiceHeaders",
+    "VendorInvoiceLines",
+    "VendorsV2",
+}
+
+
+@pytest.fixture
+def meltano(new_contoso: Callable[..., Contoso], tmp_path: Path) -> Meltano:
+    return Meltano(new_contoso(), tmp_path / "home")
+
+
+def assert_tableau_shows_the_books(contoso: Contoso, scratch: Path) -> None:
+    """Compare every cell of every published table."""
+    names = {source.name for source in contoso.tableau.datasources()}
+    assert names == DATA_SOURCES
+    for name in sorted(names):
+        entity_set = contoso.world.environment.entity_sets[name]
+        expected = expected_rows(contoso.world, entity_set)
+        published = published_rows(contoso.tableau.hyper_file(name), entity_set.key, scratch)
+        assert expected, name
+        assert_same(name, expected, published)
+
+
+def assert_same(name: str, expected: Rows, published: Rows) -> None:
+    assert published.keys() == expected.keys(), name
+    for key, row in expected.items():
+        shown = published[key]
+        different = {
+            column: (value, shown.get(column, "no such column"))
+            for column, value in row.items()
+            if shown.get(column, "no such column") != value
+        }
+        assert not different, (name, key, different)
+
+
+def test_every_cell_arrives_and_later_only_changes_travel(meltano: Meltano, tmp_path: Path) -> None:
+    contoso = meltano.contoso
+    meltano.run(*RUN)
+    assert_tableau_shows_the_books(contoso, tmp_path)
+
+    contoso.world.advance(3)
+    contoso.d365.requests.clear()
+    meltano.run(*RUN)
+    assert_tableau_shows_the_books(contoso, tmp_path)
+    kinds = [job.type for job in contoso.tableau.jobs()]
+    assert "UpdateUploadedFile" in kinds
+    rows_read = contoso.d365.requests.rows_by_set()
+    transactions = len(
+        expected_rows(contoso.world, contoso.world.environment.entity_sets["VendTransBiEntities"])
+    )
+    assert 0 < rows_read["VendTransBiEntities"] < transactions / 2
+
+    jobs_before = len(contoso.tableau.jobs())
+    stamps = {source.name: source.updated_at for source in contoso.tableau.datasources()}
+    meltano.run(*RUN)
+    assert len(contoso.tableau.jobs()) == jobs_before, "nothing changed, so nothing is sent"
+    assert stamps == {s.name: s.updated_at for s in contoso.tableau.datasources()}
+
+    with Ledger(meltano.ledger, run_id="check", actor="test") as ledger:
+        assert ledger.verify() > 0
+        finished = [e for e in ledger.events() if e.event == "run.finished"]
+        assert len(finished) == 3
+
+
+def test_a_tap_that_dies_half_way_publishes_nothing_and_the_next_run_converges(
+    new_contoso: Callable[..., Contoso], tmp_path: Path
+) -> None:
+    meltano = Meltano(new_contoso(page_size=20), tmp_path / "home")
+    contoso = meltano.contoso
+    process = meltano.start(*RUN)
+    kill_the_tap(process.pid, when=lambda: reading(contoso, "GeneralJournalAccountEntries") >= 3)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode != 0, output
+    assert contoso.tableau.datasources() == []
+    assert not list(meltano.extracts.glob("*.hyper"))
+
+    contoso.d365.requests.clear()
+    meltano.run(*RUN)
+    assert_tableau_shows_the_books(contoso, tmp_path)
+
+
+def test_a_tap_that_dies_in_a_later_run_leaves_tableau_as_it_was(
+    new_contoso: Callable[..., Contoso], tmp_path: Path
+) -> None:
+    meltano = Meltano(new_contoso(page_size=20), tmp_path / "home")
+    contoso = meltano.contoso
+    meltano.run(*RUN)
+    stamps = {source.name: source.updated_at for source in contoso.tableau.datasources()}
+    manifests = {
+        p.name: json.loads(p.read_text()) for p in meltano.extracts.glob("*.manifest.json")
+    }
+    contoso.world.advance(2)
+    contoso.d365.requests.clear()
+
+    process = meltano.start(*RUN)
+    kill_the_tap(process.pid, when=lambda: reading(contoso, "VendorsV2") >= 2)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode != 0, output
+    assert stamps == {s.name: s.updated_at for s in contoso.tableau.datasources()}
+    assert manifests == {
+        p.name: json.loads(p.read_text()) for p in meltano.extracts.glob("*.manifest.json")
+    }
+
+    meltano.run(*RUN)
+    assert_tableau_shows_the_books(contoso, tmp_path)
+
+
+def reading(contoso: Contoso, name: str) -> int:
+    """How many pages of a set have been answered."""
+    return sum(1 for request in contoso.d365.requests if request.entity_set == name)
+
+
+def kill_the_tap(meltano_pid: int, *, when: Callable[[], bool]) -> None:
+    """SIGKILL the tap's process as soon as ``when`` is true."""
+    deadline = time.monotonic() + 120
+    while not when():
+        assert time.monotonic() < deadline, "the moment to kill never came"
+        time.sleep(0.002)
+    for child in psutil.Process(meltano_pid).children(recursive=True):
+        command = child.cmdline()
+        if any(part.endswith("tap-d365fo") for part in command) and "--discover" not in command:
+            child.kill()
+            return
+    pytest.fail("no tap was running")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("config", "test", "tap-d365fo"), id="config test of the tap"),
+        pytest.param(("config", "test", "target-tableau-hyper"), id="config test of the target"),
+    ],
+)
+def test_meltano_can_test_the_configuration(meltano: Meltano, arguments: tuple[str, ...]) -> None:
+    meltano.run(*arguments)
+    assert meltano.contoso.tableau.datasources() == []
+
+
+def test_meltano_can_run_the_schedule(meltano: Meltano, tmp_path: Path) -> None:
+    meltano.run("--environment=sandbox", "schedule", "run", "daily")
+    assert_tableau_shows_the_books(meltano.contoso, tmp_path)

@@ -1,0 +1,32 @@
+"""Served environments for the tests of the D365 part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from contoso_sandbox.tls import Tls, create_tls
+from tests.sandbox.d365.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    return create_tls(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="session")
+def site(tls: Tls) -> Iterator[Site]:
+    """The small environment, shared: read it, do not change it."""
+    with Site.small(tls) as served:
+        yield served
+
+
+@pytest.fixture
+def own_site(tls: Tls) -> Iterator[Site]:
+    """The small environment for a test that changes its rows."""
+    with Site.small(tls) as served:
+        yield served

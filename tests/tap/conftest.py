@@ -1,0 +1,77 @@
+"""Run the tap in this process against Contoso, and read what it wrote."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_d365fo.tap import TapD365FO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from contoso_sandbox.contoso import Contoso
+
+
+def settings_for(contoso: Contoso, **changes: object) -> dict[str, Any]:
+    """The tap's configuration for a running box."""
+    given = contoso.settings()
+    return {
+        "environment_url": given["TAP_D365FO_ENVIRONMENT_URL"],
+        "tenant_id": given["TAP_D365FO_TENANT_ID"],
+        "client_id": given["TAP_D365FO_CLIENT_ID"],
+        "client_secret": given["TAP_D365FO_CLIENT_SECRET"],
+        "authority_host": given["TAP_D365FO_AUTHORITY_HOST"],
+        "ca_bundle": given["TAP_D365FO_CA_BUNDLE"],
+        **changes,
+    }
+
+
+class Output:
+    """The messages of one run."""
+
+    def __init__(self, text: str) -> None:
+        self.messages = [json.loads(line, parse_float=Decimal) for line in text.splitlines()]
+
+    def of(self, kind: str, stream: str | None = None) -> list[dict[str, Any]]:
+        """Messages of a type, of one stream."""
+        return [
+            m
+            for m in self.messages
+            if m["type"] == kind and (stream is None or m["stream"] == stream)
+        ]
+
+    def records(self, stream: str) -> list[dict[str, Any]]:
+        """Records of one stream."""
+        return [m["record"] for m in self.of("RECORD", stream)]
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """Values of all STATE messages."""
+        return [m["value"] for m in self.of("STATE")]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Records by stream."""
+        return Counter(m["stream"] for m in self.of("RECORD"))
+
+
+@pytest.fixture
+def run_tap(capsys: pytest.CaptureFixture[str]) -> Callable[..., Output]:
+    """Run the tap with a configuration and an optional state and catalog."""
+
+    def run(
+        config: Mapping[str, Any],
+        *,
+        state: Mapping[str, Any] | None = None,
+        catalog: Mapping[str, Any] | None = None,
+    ) -> Output:
+        capsys.readouterr()
+        TapD365FO(config=dict(config), state=state, catalog=catalog).sync_all()
+        return Output(capsys.readouterr().out)
+
+    return run

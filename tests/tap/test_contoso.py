@@ -1,0 +1,213 @@
+"""The tap against Contoso: what is offered, what is read, where a run resumes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.tap.conftest import Output, settings_for
+
+from pipeline_core.errors import AuthError, ConfigError
+from tap_d365fo.tap import TapD365FO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from contoso_sandbox.contoso import Contoso
+
+    RunTap = Callable[..., Output]
+
+TRANSACTIONS = "VendTransBiEntities"
+
+
+def bookmarks(output: Output, stream: str) -> dict[str, str]:
+    """Bookmark of each company in the last STATE."""
+    partitions = output.states[-1]["bookmarks"][stream]["partitions"]
+    return {p["context"]["company"]: p["replication_key_value"] for p in partitions}
+
+
+def test_every_row_of_every_company_comes_once(contoso: Contoso, run_tap: RunTap) -> None:
+    output = run_tap(settings_for(contoso, entities=["VendorsV2", "MainAccounts"]))
+    for name in ("VendorsV2", "MainAccounts"):
+        entity_set = contoso.world.environment.entity_sets[name]
+        stored = contoso.world.cursor().execute(f'SELECT count(*) FROM "{name}"').fetchone()  # noqa: S608
+        keys = {tuple(r[k] for k in entity_set.key) for r in output.records(name)}
+        assert stored is not None
+        assert len(keys) == len(output.records(name)) == stored[0]
+    assert {r["dataAreaId"] for r in output.records("VendorsV2")} == set(contoso.world.companies)
+
+
+def test_only_the_companies_asked_for_are_read(contoso: Contoso, run_tap: RunTap) -> None:
+    output = run_tap(settings_for(contoso, entities=["VendorGroups"], companies=["DEMF", "2"]))
+    assert {r["dataAreaId"] for r in output.records("VendorGroups")} == {"demf", "2"}
+
+
+def test_a_company_that_cannot_be_seen_stops_the_run_before_any_record(
+    contoso: Contoso, run_tap: RunTap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match="cannot see usfm"):
+        run_tap(settings_for(contoso, entities=["VendorGroups"], companies=["usfm"]))
+    assert capsys.readouterr().out == ""
+
+
+def test_the_figures_are_those_of_the_records(contoso: Contoso, run_tap: RunTap) -> None:
+    output = run_tap(settings_for(contoso, entities=[TRANSACTIONS, "MainAccounts"]))
+    for position, message in enumerate(output.messages):
+        if message["type"] != "STATE":
+            continue
+        audit = message["value"]["audit"]
+        so_far = Output("")
+        so_far.messages = output.messages[:position]
+        for stream, figures in audit["streams"].items():
+            records = so_far.records(stream)
+            assert figures["records"] == len(records)
+            assert figures["deletes"] == 0
+            for column, total in figures["totals"].items():
+                assert Decimal(total) == sum(Decimal(r[column]) for r in records if r[column])
+        last = position == len(output.messages) - 1
+        assert audit["complete"] is last
+    totals = output.states[-1]["audit"]["streams"][TRANSACTIONS]["totals"]
+    assert {"AmountCur", "AmountMST"} <= totals.keys()
+
+
+def test_a_second_run_reads_only_what_changed(
+    new_contoso: Callable[..., Contoso], run_tap: RunTap
+) -> None:
+    contoso = new_contoso()
+    config = settings_for(contoso, entities=[TRANSACTIONS])
+    first = run_tap(config)
+    contoso.world.advance(2)
+    second = run_tap(config, state=first.states[-1])
+    known = {(r["dataAreaId"], r["SourceKey"]): r for r in first.records(TRANSACTIONS)}
+    known.update({(r["dataAreaId"], r["SourceKey"]): r for r in second.records(TRANSACTIONS)})
+    everything = run_tap(config).records(TRANSACTIONS)
+    assert known == {(r["dataAreaId"], r["SourceKey"]): r for r in everything}
+    assert 0 < len(second.records(TRANSACTIONS)) < len(everything) / 2
+
+
+def test_an_interrupted_run_goes_on_from_its_last_page(contoso: Contoso, run_tap: RunTap) -> None:
+    config = settings_for(contoso, entities=[TRANSACTIONS])
+    whole = run_tap(config)
+    halfway = len(whole.states) // 2
+    position = [i for i, m in enumerate(whole.messages) if m["type"] == "STATE"][halfway]
+    before, state = Output(""), whole.states[halfway]
+    before.messages = whole.messages[:position]
+    resumed = run_tap(config, state=state)
+    keys = {(r["dataAreaId"], r["SourceKey"]) for r in whole.records(TRANSACTIONS)}
+    both = [*before.records(TRANSACTIONS), *resumed.records(TRANSACTIONS)]
+    assert {(r["dataAreaId"], r["SourceKey"]) for r in both} == keys
+    assert len(resumed.records(TRANSACTIONS)) < len(keys)
+    assert bookmarks(resumed, TRANSACTIONS) == bookmarks(whole, TRANSACTIONS)
+
+
+def test_figures_of_an_earlier_run_do_not_leak_into_the_next(
+    contoso: Contoso, run_tap: RunTap
+) -> None:
+    config = settings_for(contoso, entities=[TRANSACTIONS])
+    first = run_tap(config)
+    assert first.states[-1]["audit"]["complete"] is True
+    second = run_tap(config, state=first.states[-1])
+    echoed = second.states[0]
+    assert second.messages[0]["type"] == "STATE"
+    assert echoed["audit"]["complete"] is False
+    assert echoed["audit"]["run_id"] != first.states[-1]["audit"]["run_id"]
+    assert echoed["audit"]["streams"] == {}
+
+
+def test_a_full_read_ends_with_its_version(contoso: Contoso, run_tap: RunTap) -> None:
+    output = run_tap(settings_for(contoso, entities=["MainAccounts"]))
+    kinds = [m["type"] for m in output.messages]
+    assert kinds.index("ACTIVATE_VERSION") > len(kinds) - 1 - kinds[::-1].index("RECORD")
+    (activate,) = output.of("ACTIVATE_VERSION")
+    assert {m["version"] for m in output.of("RECORD")} == {activate["version"]}
+
+
+def test_a_filter_is_pushed_down(contoso: Contoso, run_tap: RunTap) -> None:
+    settings = {"MainAccounts": {"filter": "MainAccountId eq '1*' or MainAccountId eq '2*'"}}
+    output = run_tap(settings_for(contoso, entities=["MainAccounts"], entity_settings=settings))
+    ids = {r["MainAccountId"] for r in output.records("MainAccounts")}
+    assert ids
+    assert {i[0] for i in ids} == {"1", "2"}
+
+
+def test_deselected_properties_do_not_travel(contoso: Contoso, run_tap: RunTap) -> None:
+    config = settings_for(contoso, entities=["VendorGroups"])
+    catalog = TapD365FO(config=config).catalog_dict
+    for entry in catalog["streams"][0]["metadata"]:
+        if entry["breadcrumb"] == ["properties", "Description"]:
+            entry["metadata"]["selected"] = False
+    contoso.d365.requests.clear()
+    output = run_tap(config, catalog=catalog)
+    assert "Description" not in output.records("VendorGroups")[0]
+    asked = [r.query for r in contoso.d365.requests if r.entity_set == "VendorGroups"]
+    assert asked
+    assert all("$select=" in query and "Description" not in query for query in asked)
+
+
+def test_a_token_that_ends_during_the_run_is_renewed(new_contoso: Callable[..., Contoso]) -> None:
+    contoso = new_contoso()
+    config = settings_for(contoso, entities=["VendorsV2", TRANSACTIONS])
+    tap = TapD365FO(config=config)
+    assert tap.streams
+    contoso.tenant.roll_key()
+    tap.sync_all()
+    statuses = [request.status for request in contoso.d365.requests]
+    assert statuses.count(401) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        pytest.param(
+            {"client_secret": "wrong-secret"}, AuthError, "AADSTS7000215", id="wrong secret"
+        ),
+        pytest.param(
+            {"client_id": "00000000-0000-0000-0000-000000000001"},
+            AuthError,
+            "AADSTS700016",
+            id="unknown application",
+        ),
+        pytest.param({"entities": ["vendorsv2"]}, ConfigError, "VendorsV2", id="wrong case"),
+        pytest.param(
+            {"entity_settings": {"VendorV2": {}}}, ConfigError, "VendorsV2", id="unknown settings"
+        ),
+        pytest.param(
+            {
+                "entities": ["MainAccounts"],
+                "entity_settings": {"MainAccounts": {"filter": "Nope eq 1"}},
+            },
+            ConfigError,
+            "HTTP 400",
+            id="a filter on no property",
+        ),
+    ],
+)
+def test_mistakes_end_with_a_name_before_any_record(
+    contoso: Contoso,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    error: type[Exception],
+    says: str,
+) -> None:
+    with pytest.raises(error, match=says) as failed:
+        TapD365FO(config=settings_for(contoso, **changes)).sync_all()
+    assert "wrong-secret" not in str(failed.value)
+    assert '"RECORD"' not in capsys.readouterr().out
+
+
+def test_a_certificate_serves_as_well_as_a_secret(contoso: Contoso, run_tap: RunTap) -> None:
+    config = settings_for(contoso, entities=["VendorGroups"])
+    del config["client_secret"]
+    config["client_certificate"] = str(contoso.credentials.client_certificate)
+    assert run_tap(config).records("VendorGroups")
+
+
+def test_the_wide_vendor_table_comes_with_all_its_columns(
+    contoso: Contoso, run_tap: RunTap
+) -> None:
+    output = run_tap(settings_for(contoso, entities=["VendorsV2"], companies=["usmf"]))
+    (schema,) = output.of("SCHEMA", "VendorsV2")
+    assert schema["key_properties"] == ["dataAreaId", "VendorAccountNumber"]
+    assert len(schema["schema"]["properties"]) == 290
+    assert all(len(record) == 290 for record in output.records("VendorsV2"))
