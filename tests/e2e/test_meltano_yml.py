@@ -55,10 +55,9 @@ def test_settings_agree(group: str, name: str) -> None:
 
 
 def kind_of(definition: dict[str, Any]) -> str:
-    if "enum" in definition:
-        return "options"
     if definition.get("format") == "date-time":
         return "date_iso8601"
     types = definition["type"]
     (kind,) = (t for t in ([types] if isinstance(types, str) else types) if t != "null")
-    return KINDS[kind]
+    # A number as an option would reach the plugin as text when it comes from a variable.
+    return "options" if "enum" in definition and kind == "string" else KINDS[kind]

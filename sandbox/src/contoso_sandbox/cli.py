@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contoso_sandbox.control import ControlClient, ControlError
+from contoso_sandbox.demo.cli import demo
 from contoso_sandbox.state import Credentials, RunningBox, meltano_settings
 
 _EXIT_BUSY = 73
@@ -237,3 +238,6 @@ def _print_summary(summary: dict[str, Any], *, title: str) -> None:
 def _fail(message: str, code: int) -> NoReturn:
     click.echo(f"contoso-sandbox: {message}", err=True)
     sys.exit(code)
+
+
+main.add_command(demo)

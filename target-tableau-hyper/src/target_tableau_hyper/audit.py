@@ -13,7 +13,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import IntegrityError
-
 from target_tableau_hyper.extract.figures import EXACT, ZERO, text
 from target_tableau_hyper.extract.schema import DELETED_AT, Column, Kind
 

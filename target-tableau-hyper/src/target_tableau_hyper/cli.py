@@ -7,10 +7,10 @@ import sys
 from typing import NoReturn
 
 import click
-from pipeline_core.edge import run_guarded
-from pipeline_core.errors import ConfigError
 from singer_sdk.exceptions import SingerSDKError
 
+from pipeline_core.edge import run_guarded
+from pipeline_core.errors import ConfigError
 from target_tableau_hyper.target import HyperTarget
 
 

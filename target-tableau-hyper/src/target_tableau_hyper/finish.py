@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from target_tableau_hyper.delivery.deliver import Delivered, deliver_all
+from target_tableau_hyper.delivery.plan import Decision, Way
 from target_tableau_hyper.loading import Loader
+from target_tableau_hyper.run import TEST_STREAM
+from target_tableau_hyper.tableau.projects import find_project
+from target_tableau_hyper.tableau.session import TableauSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +40,7 @@ def finish_run(run: Run, pass_state_on: Callable[[], None]) -> None:
     sealed = Loader(run).load()
     if run.settings.state_after == "sealed":
         _state(run, pass_state_on)
-    _summarise(run, sealed)
+    _summarise(run, _deliver(run, sealed))
     if run.settings.state_after == "delivered":
         _state(run, pass_state_on)
     run.ledger.append("run.finished", streams=len(sealed))
@@ -73,16 +77,35 @@ def _state(run: Run, pass_state_on: Callable[[], None]) -> None:
     run.ledger.append("state.written", after=run.settings.state_after)
 
 
-def _summarise(run: Run, sealed: list[Sealed]) -> None:
-    for extract in sealed:
-        delta = extract.delta
+def _deliver(run: Run, sealed: list[Sealed]) -> list[Delivered]:
+    """Deliver what is sealed; a test run only shows that it could."""
+    tableau = run.settings.tableau
+    if tableau is None:
+        return [
+            Delivered(extract, Decision(Way.NOTHING, "not published"), 0.0) for extract in sealed
+        ]
+    if not sealed and TEST_STREAM not in run.streams:
+        return []
+    with TableauSession(tableau, run.logger) as session:
+        if not sealed:
+            find_project(session, tableau.project)
+            return []
+        return deliver_all(run, session, sealed)
+
+
+def _summarise(run: Run, delivered: list[Delivered]) -> None:
+    """One line for each data source: what an operator wants to know of a run that went well."""
+    for item in delivered:
+        extract, delta = item.sealed, item.sealed.delta
         run.logger.info(
-            "%s: %d rows (+%d ~%d -%d), %.1f s",
+            "%s: %s rows, %d inserted, %d updated, %d deleted, %s, %.1f s",
             extract.manifest.datasource,
-            extract.manifest.rows,
+            f"{extract.manifest.rows:,}",
             delta.inserted,
             delta.updated,
             delta.deleted,
-            extract.seconds,
+            f"sent by {item.decision.way.value}"
+            if item.decision.way is not Way.NOTHING
+            else item.decision.why,
+            extract.seconds + item.seconds,
         )
-    _ = time

@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
-from pipeline_core.errors import DataError
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
+
+from pipeline_core.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from pipeline_core.errors import ConfigError
 from pipeline_core.ledger import NoLedger, open_ledger
 from pipeline_core.run_id import current_run_id
-
 from target_tableau_hyper.audit import Completeness
 from target_tableau_hyper.extract.layout import NARROW_DIGITS
 from target_tableau_hyper.extract.staging import Budget, StagedStream, clear_staging
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline_core.ledger import Ledger
-
     from target_tableau_hyper.extract.staging import SegmentWriter
     from target_tableau_hyper.settings import Settings
 

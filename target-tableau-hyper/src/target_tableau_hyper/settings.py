@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_core.errors import ConfigError
 from singer_sdk import typing as th
+
+from pipeline_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline_core.errors import DataError
 from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.sinks import Sink
 
+from pipeline_core.errors import DataError
 from target_tableau_hyper.extract.schema import DELETED_AT, RECORD_METADATA, columns_of, with_keys
 from target_tableau_hyper.extract.staging import SegmentWriter
 

@@ -8,8 +8,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipeline_core.errors import ConfigError, DataError
-from pipeline_core.redaction import REDACTOR
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import SameRecordTransform
@@ -17,6 +15,8 @@ from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.target_base import Target
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
+from pipeline_core.errors import ConfigError, DataError
+from pipeline_core.redaction import REDACTOR
 from target_tableau_hyper.extract.schema import columns_of
 from target_tableau_hyper.finish import finish_run
 from target_tableau_hyper.reader import MessageReader
@@ -180,7 +180,12 @@ class HyperTarget(Target):
             )
             raise RecordBeforeSchemaError(message)
         self.run.completeness.something_followed()
-        super()._process_activate_version_message(message_dict)
+        for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
+            if _drops_stream(stream_map):
+                continue
+            sink = self.get_sink(stream_map.stream_alias)
+            if sink.process_activate_version_messages:
+                sink.activate_version(message_dict["version"])
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         """Refuse: BATCH is not among the capabilities."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from contoso_sandbox.d365.filters.nodes import Binary, Literal, Name
 from contoso_sandbox.d365.filters.sql import Condition, compile_filter
 from contoso_sandbox.d365.sqltext import identifier
-from contoso_sandbox.d365.wire import Detail, expansion_json, row_json
+from contoso_sandbox.d365.wire import expansion_json, row_json
 from contoso_sandbox.model import REC_ID, AxType
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contoso_sandbox.d365.filters.nodes import Node
     from contoso_sandbox.d365.listing import Listings
     from contoso_sandbox.d365.options import Options
+    from contoso_sandbox.d365.wire import RowForm
     from contoso_sandbox.model import EntitySet, Environment
 
 
@@ -53,10 +54,10 @@ class Reader:
     default_company: str
     page_size: int
 
-    def page(self, entity_set: EntitySet, options: Options, *, detail: Detail, root: str) -> Page:
+    def page(self, entity_set: EntitySet, options: Options, form: RowForm) -> Page:
         """Read the page that ``options`` ask for."""
         condition = self._condition(entity_set, options.filter, cross_company=options.cross_company)
-        json = self._json(entity_set, options, detail=detail, root=root)
+        json = self._json(entity_set, options, form)
         order = _order_by(entity_set, options)
         wanted = self.page_size if options.limit is None else min(options.limit, self.page_size)
         limited = options.limit is not None and options.limit <= self.page_size
@@ -73,12 +74,10 @@ class Reader:
             rows = _at(cursor, entity_set, json, list(slice_))
             return Page(rows, not limited and len(listing) > options.skip + wanted, total)
 
-    def row(
-        self, entity_set: EntitySet, key: Node, options: Options, *, detail: Detail, root: str
-    ) -> str | None:
+    def row(self, entity_set: EntitySet, key: Node, options: Options, form: RowForm) -> str | None:
         """Read the row with ``key``, or ``None`` where there is none in the companies allowed."""
         condition = self._condition(entity_set, key, cross_company=options.cross_company)
-        json = self._json(entity_set, options, detail=detail, root=root)
+        json = self._json(entity_set, options, form)
         with self._snapshot() as cursor:
             found = _first(cursor, entity_set, json, condition, f"t.{identifier(REC_ID)}", limit=1)
         return found[0] if found else None
@@ -101,20 +100,16 @@ class Reader:
             condition = condition.and_also(asked)
         return condition
 
-    def _json(self, entity_set: EntitySet, options: Options, *, detail: Detail, root: str) -> str:
+    def _json(self, entity_set: EntitySet, options: Options, form: RowForm) -> str:
+        sets = self.environment.entity_sets
         nested = [
             (
                 expansion.navigation.name,
-                expansion_json(
-                    expansion,
-                    self.environment.entity_sets[expansion.navigation.related_set],
-                    detail=detail,
-                    root=root,
-                ),
+                expansion_json(expansion, sets[expansion.navigation.related_set], form),
             )
             for expansion in options.expand
         ]
-        return row_json(entity_set, "t", options.select, detail=detail, root=root, nested=nested)
+        return row_json(entity_set, "t", form, nested)
 
     @contextmanager
     def _snapshot(self) -> Iterator[DuckDBPyConnection]:

@@ -26,7 +26,7 @@ from contoso_sandbox.d365.keys import parse_key
 from contoso_sandbox.d365.metadata import MetadataService
 from contoso_sandbox.d365.names import DATA_ENTITIES
 from contoso_sandbox.d365.options import Options, parse_options
-from contoso_sandbox.d365.wire import Detail
+from contoso_sandbox.d365.wire import Detail, RowForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,7 +135,8 @@ class Service:
 
     def _page(self, call: Call, entity_set: EntitySet, options: Options, detail: Detail) -> Reply:
         root = f"{call.origin}/data/"
-        page = self.reader.page(entity_set, options, detail=detail, root=root)
+        form = RowForm(detail, root, options.select)
+        page = self.reader.page(entity_set, options, form)
         opening = []
         if detail is not Detail.NONE:
             opening.append(f'"@odata.context":"{root}{_context(entity_set, options)}"')
@@ -155,7 +156,8 @@ class Service:
     ) -> Reply:
         root = f"{call.origin}/data/"
         condition = parse_key(key, entity_set)
-        row = self.reader.row(entity_set, condition, options, detail=detail, root=root)
+        form = RowForm(detail, root, options.select)
+        row = self.reader.row(entity_set, condition, options, form)
         if row is None:
             raise no_such_row(entity_set.name)
         if detail is not Detail.NONE:

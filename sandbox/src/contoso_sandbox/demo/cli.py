@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def _tell(project: Path, state: Path, extracts: Path, *, days: int, scale: float
         screen.contoso(contoso, time.monotonic() - begun)
         environment = _environment(contoso, state, extracts)
         screen.step("First run: everything is new")
-        if not _run(screen, contoso, project, environment, state):
+        if not _run(screen, project, environment, state):
             return False
         names = sorted(source.name for source in contoso.tableau.datasources())
         first = compare(contoso, extracts, names, state)
@@ -71,7 +72,7 @@ def _tell(project: Path, state: Path, extracts: Path, *, days: int, scale: float
         screen.step("Second run: only what changed")
         contoso.d365.requests.clear()
         contoso.tableau.requests.clear()
-        if not _run(screen, contoso, project, environment, state):
+        if not _run(screen, project, environment, state):
             return False
         second = compare(contoso, extracts, names, state)
         screen.comparison(second)
@@ -80,16 +81,15 @@ def _tell(project: Path, state: Path, extracts: Path, *, days: int, scale: float
     return bool(names) and all(c.equal for c in (*first, *second))
 
 
-def _run(
-    screen: Screen, contoso: Contoso, project: Path, environment: Mapping[str, str], state: Path
-) -> bool:
-    del contoso
+def _run(screen: Screen, project: Path, environment: Mapping[str, str], state: Path) -> bool:
     arguments = ("--environment=sandbox", "run", "tap-d365fo", "target-tableau-hyper")
     screen.command(f"meltano {' '.join(arguments[1:])}")
     log = state / "meltano.log"
     begun = time.monotonic()
     with screen.following() as on_line:
-        code = MeltanoRun(project, environment, log, on_line).run(*arguments)
+        # One id for Meltano, tap, target and ledger.
+        own_run = {**environment, "MELTANO_RUN_ID": str(uuid.uuid4())}
+        code = MeltanoRun(project, own_run, log, on_line).run(*arguments)
     screen.ended(code, time.monotonic() - begun, log)
     return code == 0
 

@@ -20,7 +20,11 @@ _PATIENCE_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One log line of Meltano or a plugin."""
+    """One log line.
+
+    Attributes:
+        logger: The plugin's own logger; empty for a line of Meltano itself.
+    """
 
     level: str
     logger: str
@@ -98,6 +102,6 @@ def _parse(raw: str) -> Line:
         return Line("info", "", raw.rstrip())
     return Line(
         level=str(fields.get("level", "info")),
-        logger=str(fields.get("logger") or fields.get("name") or ""),
+        logger=str(fields.get("plugin_logger") or ""),
         text=str(fields.get("event", "")).strip(),
     )

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 #: Bytes in a megabyte, as Tableau counts them.
 _MB = 1024 * 1024
 
-#: Loggers of the plugins whose lines tell of progress.
-_PLUGIN = "meltano.plugin"
+#: The narrowest terminal in which rows and sums stand side by side.
+_WIDE = 150
 
-#: What is left out of the progress line: the SDK's metrics and start-up remarks.
-_NOISE = ("METRIC", "INFO METRIC", "Skipping parse", "Beginning full_table", "Beginning incremental")
+_PLACES = ("D365", "extract", "Tableau")
+
+#: Lines that say nothing to someone who watches: the SDK's metrics and start-up remarks.
+_NOISE = ("METRIC", "Skipping parse", "Beginning ", "Skipping deselected")
 
 
 class Screen:
@@ -62,17 +64,18 @@ class Screen:
 
     @contextmanager
     def following(self) -> Iterator[Callable[[Line], None]]:
-        """Show the latest words of a plugin in one line, and warnings for good."""
+        """Show the plugins' latest words in one moving line, warnings and failures for good."""
         with self._console.status("starting Meltano") as status:
 
             def show(line: Line) -> None:
-                text = line.text
-                if line.level in {"warning", "error", "critical"} and text:
-                    self._console.print(f"   [yellow]{escape(text)}[/yellow]")
-                elif line.logger.startswith(_PLUGIN) and text and not text.startswith(_NOISE):
-                    status.update(escape(text[:110]))
-                    if self._console.is_terminal is False:
-                        self._console.print(f"   {escape(text[:160])}")
+                if not line.text or line.text.startswith(_NOISE):
+                    return
+                if line.level in {"warning", "error", "critical"}:
+                    self._line(f"[yellow]{escape(line.text)}[/yellow]")
+                elif line.logger and self._console.is_terminal:
+                    status.update(escape(line.text[: self._console.width - 8]))
+                elif line.logger:
+                    self._line(f"[dim]{escape(line.text)}[/dim]")
 
             yield show
 
@@ -85,36 +88,31 @@ class Screen:
             self._console.print(f"   [red]failed with exit code {code}; see {place}[/red]")
 
     def comparison(self, comparisons: list[Comparison]) -> None:
-        """Draw one row a data source: D365, extract, Tableau."""
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("data source", no_wrap=True)
-        for place in ("D365", "extract", "Tableau"):
-            table.add_column(f"rows {place}", justify="right", no_wrap=True)
-        table.add_column("sum of", no_wrap=True)
-        for place in ("D365", "extract", "Tableau"):
-            table.add_column(place, justify="right", no_wrap=True)
-        table.add_column("")
-        for c in comparisons:
-            verdict = "[green]equal[/green]" if c.equal else "[red]DIFFERENT[/red]"
-            places = (c.d365, c.extract, c.tableau)
-            rows = [_rows(figure) for figure in places]
-            sums = [_sum(figure) for figure in places]
-            table.add_row(c.name, *rows, c.amount or "", *sums, verdict)
+        """Draw one row a data source: rows and one sum in D365, in the extract, in Tableau."""
         self._console.print()
-        self._console.print(table, soft_wrap=True)
+        if self._console.width >= _WIDE or not self._console.is_terminal:
+            self._table(_comparison_table(comparisons, rows=True, sums=True))
+        else:
+            self._table(_comparison_table(comparisons, rows=True, sums=False))
+            self._console.print()
+            self._table(_comparison_table(comparisons, rows=False, sums=True))
 
     def advance(self, summary: AdvanceSummary) -> None:
         """Say what happened at Contoso."""
-        for line in str(summary).splitlines():
-            self._console.print(f"   {escape(line)}")
+        days = ", ".join(day.isoformat() for day in summary.days)
+        self._line(f"posted {days}")
+        table = _plain_table("entity set", "new", "changed", "deleted")
+        changes = (summary.inserted, summary.updated, summary.deleted)
+        for name in dict.fromkeys(name for kind in changes for name in kind):
+            table.add_row(name, *(f"{kind.get(name, 0):,}" for kind in changes))
+        self._table(table)
 
     def travelled(self, contoso: Contoso, extracts: Path, names: list[str]) -> None:
         """Say what the second run moved, on both sides."""
         read = contoso.d365.requests.rows_by_set()
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for title in ("data source", "rows read", "inserted", "updated", "deleted", "delivered"):
-            justify = "left" if title in {"data source", "delivered"} else "right"
-            table.add_column(title, justify=justify, no_wrap=True)
+        table = _plain_table(
+            "data source", "rows read", "inserted", "updated", "deleted", "delivered"
+        )
         for name in names:
             manifest = json.loads((extracts / f"{name}.manifest.json").read_text("utf-8"))
             delta = manifest["delta"]
@@ -123,19 +121,51 @@ class Screen:
             table.add_row(name, f"{read.get(name, 0):,}", *changes, how)
         sent = sum(request.request_bytes for request in contoso.tableau.requests)
         size = sum(file.stat().st_size for file in extracts.glob("*.hyper"))
-        self._console.print("\n   What travelled in the second run:")
-        self._console.print(table, soft_wrap=True)
-        self._console.print(f"   {sent / _MB:.1f} MB went to Tableau; the extracts hold {size / _MB:.1f} MB")
+        self._console.print()
+        self._line("What travelled in the second run:")
+        self._table(table)
+        self._line(f"{sent / _MB:.1f} MB went to Tableau; the extracts hold {size / _MB:.1f} MB")
 
     def farewell(self, extracts: Path, state: Path) -> None:
         """Say what is left and where to go from here."""
         ledger = (state / "ledger.db").relative_to(self._project)
-        self._console.print(
-            f"\nThe extracts lie in {extracts.relative_to(self._project)}/ (open them in Tableau or "
-            f"with any Hyper client), the audit ledger in {ledger}:\n"
-            f"   [cyan]$ .venv/bin/d365fo-tableau runs --ledger {ledger} list[/cyan]\n"
-            "Contoso has been stopped. To play on: [cyan]contoso-sandbox serve[/cyan]."
-        )
+        self.step("What is left")
+        self._line(f"extracts      {extracts.relative_to(self._project)}/*.hyper")
+        self._line(f"audit ledger  {ledger}")
+        self.command(f".venv/bin/d365fo-tableau runs --ledger {ledger} list")
+        self._line("Contoso is stopped. To play on, in one terminal and in another:")
+        self.command(".venv/bin/contoso-sandbox serve")
+        self.command('eval "$(.venv/bin/contoso-sandbox env)"')
+        self.command(".venv/bin/meltano run tap-d365fo target-tableau-hyper")
+
+    def _line(self, text: str) -> None:
+        self._console.print(f"   {text}", soft_wrap=True)
+
+    def _table(self, table: Table) -> None:
+        self._console.print(table, width=max(self._console.width, _WIDE), soft_wrap=True)
+
+
+def _plain_table(*columns: str) -> Table:
+    """Names to the left, figures to the right, no lines."""
+    table = Table(box=None, pad_edge=True, padding=(0, 1, 0, 1))
+    for column in columns:
+        left = column in {"data source", "entity set", "sum of", "delivered", ""}
+        table.add_column(column, justify="left" if left else "right", no_wrap=True)
+    return table
+
+
+def _comparison_table(comparisons: list[Comparison], *, rows: bool, sums: bool) -> Table:
+    columns = ["data source"]
+    columns += [f"rows {place}" for place in _PLACES] if rows else []
+    columns += ["sum of", *_PLACES] if sums else []
+    table = _plain_table(*columns, "")
+    for c in comparisons:
+        places = (c.d365, c.extract, c.tableau)
+        cells = [_rows(figure) for figure in places] if rows else []
+        cells += [c.amount or "", *(_sum(figure) for figure in places)] if sums else []
+        verdict = "[green]equal[/green]" if c.equal else "[red]DIFFERENT[/red]"
+        table.add_row(c.name, *cells, verdict)
+    return table
 
 
 def _rows(figure: Figure | None) -> str:

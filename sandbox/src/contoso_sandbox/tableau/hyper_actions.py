@@ -140,11 +140,11 @@ def _action(item: Json) -> Action:
     if not isinstance(item, dict):
         message = "an action must be an object"
         raise ActionsMalformedError(message)
-    try:
-        verb = Verb(str(item.get("action", "")).lower())
-    except ValueError as error:
-        message = f"unknown action '{item.get('action')}'"
-        raise ActionsMalformedError(message) from error
+    word = str(item.get("action", "")).lower()
+    if word not in list(Verb):
+        message = f"unknown action '{word}'"
+        raise ActionsMalformedError(message)
+    verb = Verb(word)
     target_table = text_of(item, "target-table")
     if target_table is None:
         message = f"action '{verb}' needs 'target-table'"

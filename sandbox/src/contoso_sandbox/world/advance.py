@@ -69,7 +69,7 @@ def post_day(posting: Posting, *, seed: int, scale: float) -> None:
     year = volume_at(scale)
     staging.prepare(posting, posting.day)
     rates.publish_today(posting, seed)
-    vendors.add_vendors(posting, "usmf", 1)
+    vendors.add_vendors(posting, {"usmf": 1})
     vendors.change_vendors(posting, _share(year.orders, 2))
     _trade(posting, _share(year.orders))
     _invoice(posting, _share(year.direct_invoices))

@@ -21,15 +21,17 @@ _INVOICE_NUMBER = """
 
 _FROM_ORDERS = """
 INSERT INTO draft
-SELECT concat('O', h.__rec_id), b.company, h.OrderVendorAccountNumber,
-    {invoice_number}, b.billed_on, b.billed_on + v.term_days, h.CurrencyCode, b.purchase_order,
-    concat('Order ', b.purchase_order), books.stamp(b.billed_on, 'invoice', h.__rec_id)
-FROM billing AS b
-JOIN PurchaseOrderHeadersV2 AS h
-    ON h.PurchaseOrderNumber = b.purchase_order AND lower(h.dataAreaId) = b.company
-JOIN books.vendor AS v
-    ON v.company = b.company AND v.account = h.OrderVendorAccountNumber
-""".replace("{invoice_number}", _INVOICE_NUMBER.replace("{id}", "h.__rec_id"))
+WITH billed AS MATERIALIZED (
+    SELECT b.*, h.__rec_id AS id, h.OrderVendorAccountNumber AS account, h.CurrencyCode
+    FROM billing AS b
+    JOIN PurchaseOrderHeadersV2 AS h
+        ON h.PurchaseOrderNumber = b.purchase_order AND lower(h.dataAreaId) = b.company
+)
+SELECT concat('O', b.id), b.company, b.account,
+    {invoice_number}, b.billed_on, b.billed_on + v.term_days, b.CurrencyCode, b.purchase_order,
+    concat('Order ', b.purchase_order), books.stamp(b.billed_on, 'invoice', b.id)
+FROM billed AS b JOIN books.vendor AS v USING (company, account)
+""".replace("{invoice_number}", _INVOICE_NUMBER.replace("{id}", "b.id"))
 
 _LINES_FROM_ORDERS = """
 INSERT INTO draft_line
@@ -44,16 +46,18 @@ JOIN PurchaseOrderLinesV2 AS l
 
 _DIRECT = """
 INSERT INTO draft
+WITH document AS MATERIALIZED (
+    SELECT made.*, books.mostly_low('direct vendor', number, vendors) AS slot
+    FROM (SELECT *, books.company_of('direct company', number) AS company
+        FROM numbered($first, $count)) AS made
+    JOIN books.company USING (company)
+)
 SELECT concat('D', document.number), document.company, v.account,
     {invoice_number}, document.day, document.day + v.term_days, v.currency, '',
     books.one_of('description', document.number, ['Energy', 'Consulting', 'Rent', 'Phone, mobile',
         'Fees Q1 & Q2', 'Maintenance "A"', '']),
     books.stamp(document.day, 'direct', document.number)
-FROM (SELECT *, books.company_of('direct company', number) AS company
-    FROM numbered($first, $count)) AS document
-JOIN books.company AS c USING (company)
-JOIN books.vendor AS v ON v.company = document.company
-    AND v.slot = books.mostly_low('direct vendor', document.number, c.vendors)
+FROM document JOIN books.vendor AS v USING (company, slot)
 """.replace("{invoice_number}", _INVOICE_NUMBER.replace("{id}", "document.number"))
 
 _DIRECT_LINES = """

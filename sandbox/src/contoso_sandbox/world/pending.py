@@ -71,15 +71,19 @@ SELECT books.as_typed(d.company, 'pending line', concat(d.id, l.line)) AS dataAr
 FROM draft AS d JOIN draft_line AS l USING (id)
 """
 
-#: Approved and old enough; the oldest one always, so that something is posted every day.
+#: The oldest twentieth of each company's, and at least one of the largest company's: a day never
+#: takes so many that it looks like a fault.
 _CHOOSE = """
 CREATE OR REPLACE TEMP TABLE released AS
-SELECT lower(dataAreaId) AS company, HeaderReference AS id
-FROM VendorInvoiceHeaders
+SELECT company, HeaderReference AS id
+FROM (
+    SELECT *, lower(dataAreaId) AS company,
+        row_number() OVER (PARTITION BY lower(dataAreaId) ORDER BY IsOnHold, __rec_id) AS place,
+        count(*) OVER (PARTITION BY lower(dataAreaId)) AS parked
+    FROM VendorInvoiceHeaders
+)
 WHERE IsOnHold = 'No' AND InvoiceDate < books.noon($day)
-    AND (books.percent('released', concat($day, __rec_id), 30)
-        OR __rec_id = (SELECT min(__rec_id) FROM VendorInvoiceHeaders
-            WHERE IsOnHold = 'No' AND InvoiceDate < books.noon($day)))
+    AND place <= greatest(parked // 20, CASE company WHEN 'usmf' THEN 1 ELSE 0 END)
 """
 
 _DRAFTS = """

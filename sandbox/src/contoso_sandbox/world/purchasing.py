@@ -10,14 +10,16 @@ if TYPE_CHECKING:
 #: What becomes of an order is a matter of its age, so that one statement makes history and today.
 _STAGE = """
 CREATE OR REPLACE TEMP TABLE purchase_order AS
-WITH document AS (
-    SELECT number, day, books.company_of('order company', number) AS company,
+WITH document AS MATERIALIZED (
+    SELECT number, day, company, books.mostly_low('order vendor', number, vendors) AS slot,
         books.weekday_from(day + CAST(5 + books.below('lead', number, 20) AS INTEGER)) AS billed_on,
         CASE WHEN books.percent('lines', number, 30) THEN 1
             ELSE 2 + books.below('lines', number, 5) END AS lines
-    FROM numbered($first, $count)
+    FROM (SELECT *, books.company_of('order company', number) AS company
+        FROM numbered($first, $count))
+    JOIN books.company USING (company)
 )
-SELECT d.*, v.account AS vendor, v.name AS vendor_name, v.vendor_group, v.currency, v.term,
+SELECT d.* EXCLUDE (slot), v.account AS vendor, v.name AS vendor_name, v.vendor_group, v.currency, v.term,
     v.payment_method, c.country, c.language, c.time_zone, c.site, c.tax_code,
     -- A number range of its own in each company; some came with an import.
     CASE number
@@ -33,8 +35,7 @@ SELECT d.*, v.account AS vendor, v.name AS vendor_name, v.vendor_group, v.curren
         ELSE 'Backorder' END AS status
 FROM document AS d
 JOIN books.company AS c USING (company)
-JOIN books.vendor AS v ON v.company = d.company
-    AND v.slot = books.mostly_low('order vendor', number, c.vendors)
+JOIN books.vendor AS v USING (company, slot)
 """
 
 _HEADERS = """

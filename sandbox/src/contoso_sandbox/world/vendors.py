@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from contoso_sandbox.world.companies import COMPANIES
 from contoso_sandbox.world.handmade import ITEMS, VENDORS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from contoso_sandbox.world.posting import Posting
 
 _GROUPS = {
@@ -27,7 +30,7 @@ INSERT INTO books.vendor
 WITH slot AS (
     SELECT c.company, c.vendor_prefix AS prefix, c.accounting_currency AS currency,
         s.slot, concat(c.company, s.slot) AS id
-    FROM books.company AS c, range($first, $last) AS s(slot)
+    FROM books.company AS c, unnest(range(c.vendors, c.vendors + $count)) AS s(slot)
     WHERE c.company = $company
 )
 SELECT s.company, s.slot,
@@ -59,9 +62,9 @@ _VENDORS = """
 WITH vendor AS (
     SELECT v.*, c.country, c.language, c.time_zone, concat(v.company, v.slot) AS id,
         h.street, h.phone, h.notes, h.offset_account
-    FROM books.vendor AS v JOIN books.company AS c USING (company)
+    FROM books.vendor AS v
+    JOIN books.company AS c ON c.company = v.company AND v.slot >= c.vendors
     LEFT JOIN books.handmade AS h ON h.company = v.company AND h.slot = v.slot
-    WHERE v.company = $company AND v.slot >= $first
 )
 SELECT books.as_typed(company, 'vendor', id) AS dataAreaId,
     account AS VendorAccountNumber,
@@ -83,8 +86,8 @@ SELECT books.as_typed(company, 'vendor', id) AS dataAreaId,
     term AS DefaultPaymentTermsName,
     payment_method AS DefaultVendorPaymentMethodName,
     CASE WHEN term = 'Net10' THEN '1%D07' ELSE '' END AS CashDiscountCode,
-    CASE WHEN books.percent('invoice account', id, 5) AND slot > 30
-        THEN lag(account) OVER (ORDER BY slot) ELSE account END AS InvoiceVendorAccountNumber,
+    CASE WHEN books.percent('invoice account', id, 5) AND slot BETWEEN 11 AND 1000
+        THEN lag(account) OVER (PARTITION BY company ORDER BY slot) ELSE account END AS InvoiceVendorAccountNumber,
     concat(left(country, 2), 100000000 + books.below('tax number', id, 899999999))
         AS TaxExemptNumber,
     concat(10 + books.below('tin', id, 89), '-', 1000000 + books.below('tin', id, 8999999))
@@ -157,23 +160,24 @@ def open_vendor_master(posting: Posting, scale: float) -> None:
     _open_groups(posting)
     _lay_out_handmade(posting)
     vendors = max(_FEWEST, round(200 * scale))
-    for company in COMPANIES:
-        handmade = sum(vendor.company == company.company for vendor in VENDORS)
-        add_vendors(posting, company.company, handmade + vendors * company.share // 100)
-
-
-def add_vendors(posting: Posting, company: str, count: int) -> None:
-    """Open ``count`` more vendors in a company."""
-    first = posting.execute(
-        "SELECT vendors FROM books.company WHERE company = $company", company=company
+    handmade = Counter(vendor.company for vendor in VENDORS)
+    add_vendors(
+        posting,
+        {c.company: handmade[c.company] + vendors * c.share // 100 for c in COMPANIES},
     )
-    posting.execute(_NAMES, company=company, first=first, last=first + count)
+
+
+def add_vendors(posting: Posting, counts: Mapping[str, int]) -> None:
+    """Open so many more vendors, by company."""
+    for company, count in counts.items():
+        posting.execute(_NAMES, company=company, count=count)
+    posting.insert("VendorsV2", _VENDORS)
     posting.execute(
-        "UPDATE books.company SET vendors = $vendors WHERE company = $company",
-        company=company,
-        vendors=first + count,
+        """
+        UPDATE books.company AS c
+        SET vendors = (SELECT count(*) FROM books.vendor AS v WHERE v.company = c.company)
+        """
     )
-    posting.insert("VendorsV2", _VENDORS, company=company, first=first)
 
 
 def change_vendors(posting: Posting, count: int) -> None:

@@ -62,13 +62,13 @@ def plan_reading(
         return ReadPlan(
             Strategy.CURSOR, _asked_cursor(entity, settings), "entity_settings ask for it"
         )
-    if catalog_method == "FULL_TABLE":
-        return ReadPlan(Strategy.FULL, None, "the catalog asks for FULL_TABLE")
     cursor = detect_cursor(entity)
     if cursor is None:
         return ReadPlan(Strategy.FULL, None, "it publishes no time of change")
     if not entity.key:
         return ReadPlan(Strategy.FULL, None, "it has no key")
+    if catalog_method == "FULL_TABLE":
+        return ReadPlan(Strategy.FULL, None, "the catalog asks for FULL_TABLE")
     return ReadPlan(Strategy.CURSOR, cursor, f"{cursor} tells when a row changed")
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipeline_core.errors import TransientError
-from tableauhyperapi import (
+from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
     Connection,
     CreateMode,
     HyperException,
@@ -20,6 +19,8 @@ from tableauhyperapi import (
     escape_name,
     escape_string_literal,
 )
+
+from pipeline_core.errors import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tableauhyperapi import HyperException
+from tableauhyperapi import HyperException  # type: ignore[import-untyped, unused-ignore]
 
 from target_tableau_hyper.extract.engine import quote
 from target_tableau_hyper.extract.schema import Kind

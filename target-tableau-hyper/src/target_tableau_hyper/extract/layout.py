@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import DataError
-
 from target_tableau_hyper.extract.engine import quote
 from target_tableau_hyper.extract.schema import Kind
 from target_tableau_hyper.extract.values import MAX_DIGITS, MIN_SCALE

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import IntegrityError
 from pipeline_core.files import write_atomically
-
 from target_tableau_hyper.extract.figures import Figures, text
 
 if TYPE_CHECKING:

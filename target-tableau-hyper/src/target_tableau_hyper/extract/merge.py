@@ -10,9 +10,13 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipeline_core.errors import DataError, IntegrityError
-from tableauhyperapi import Nullability, TableName, TypeTag
+from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
+    Nullability,
+    TableName,
+    TypeTag,
+)
 
+from pipeline_core.errors import DataError, IntegrityError
 from target_tableau_hyper.extract import rows as row_changes
 from target_tableau_hyper.extract.engine import SCHEMA_NAME, TABLE, TABLE_NAME, quote
 from target_tableau_hyper.extract.figures import Figures

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError, IntegrityError
-
 from target_tableau_hyper.extract.engine import TABLE, literal, quote
 from target_tableau_hyper.extract.figures import Figures, measure, numerics, quoted
 from target_tableau_hyper.extract.payload import write_payload

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pantab
 import pyarrow as pa
 import pyarrow.compute as pc
-from pipeline_core.errors import IntegrityError
 
+from pipeline_core.errors import IntegrityError
 from target_tableau_hyper.extract.engine import TABLE, quote
 from target_tableau_hyper.extract.figures import EXACT, ZERO, Figures, numerics
 

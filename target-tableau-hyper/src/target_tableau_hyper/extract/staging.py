@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from pipeline_core.errors import DataError
 from pipeline_core.files import sync_directory
-
 from target_tableau_hyper.extract.schema import DELETED_AT, Kind
 from target_tableau_hyper.extract.validation import LeftoverCheck
 from target_tableau_hyper.extract.values import (

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError, IntegrityError
 from pipeline_core.files import replace_durably
-
 from target_tableau_hyper.extract.engine import TABLE, start_engine
 from target_tableau_hyper.extract.manifest import Manifest, sha256_of
 

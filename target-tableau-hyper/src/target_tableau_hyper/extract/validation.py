@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 from jsonschema.validators import validator_for
-from pipeline_core.errors import DataError
 
+from pipeline_core.errors import DataError
 from target_tableau_hyper.extract.schema import Kind, simple_types
 
 if TYPE_CHECKING:

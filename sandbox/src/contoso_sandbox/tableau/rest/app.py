@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
@@ -29,7 +30,7 @@ from contoso_sandbox.tableau.rest.call import BodyKind, Call
 from contoso_sandbox.tableau.uploads import MAX_BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.requests import Request
 
@@ -49,6 +50,8 @@ _VERSION = re.compile(r"([0-9])\.([0-9]{1,2})")
 _OLDEST_VERSION = (2, 0)
 _MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 _NOT_ALLOWED = 405
+#: Nobody reads it; it only shows in the request log.
+_CLIENT_GONE = 499
 
 
 def create_app(rooms: Rooms) -> Starlette:
@@ -75,13 +78,16 @@ class _Gate:
         """The ASGI side of an endpoint."""
 
         async def serve(request: Request) -> Response:
+            body = request.stream()
             try:
-                return await self._serve(request, endpoint)
+                return await self._serve(request, endpoint, body)
             except errors.RestError as refusal:
                 # A client that is still sending would see a broken connection, not the answer.
-                async for _ in request.stream():
+                async for _ in body:
                     pass
                 return self._refuse(request, refusal)
+            except ClientDisconnect:
+                return Response(status_code=_CLIENT_GONE)
 
         return serve
 
@@ -96,7 +102,9 @@ class _Gate:
         """A defect; Starlette logs it after the answer."""
         return self._refuse(request, errors.server_failed())
 
-    async def _serve(self, request: Request, endpoint: Endpoint) -> Response:
+    async def _serve(
+        self, request: Request, endpoint: Endpoint, body: AsyncIterator[bytes]
+    ) -> Response:
         self._check_version(request)
         session = None if endpoint.open else await run_in_threadpool(self._admit, request)
         reader: MultipartReader | None = None
@@ -109,11 +117,11 @@ class _Gate:
                     str(uuid.uuid4()),
                     MAX_BLOCK_BYTES,
                 )
-                async for chunk in request.stream():
+                async for chunk in body:
                     reader.feed(chunk)
                 reader.finish()
             else:
-                content = await _document(request)
+                content = await _document(body)
             call = Call(
                 rooms=self._rooms,
                 path=request.path_params,
@@ -171,9 +179,9 @@ class _Gate:
         return self._send(request, Answer(refusal.status, (error_element(refusal),)))
 
 
-async def _document(request: Request) -> bytes:
+async def _document(body: AsyncIterator[bytes]) -> bytes:
     content = bytearray()
-    async for chunk in request.stream():
+    async for chunk in body:
         content += chunk
         if len(content) > _MAX_DOCUMENT_BYTES:
             detail = "The request document is too long."

@@ -99,6 +99,8 @@ def _mode(call: Call) -> Mode:
 def _kind(call: Call) -> str:
     """``hyper`` or ``tdsx``, as the request or the name of the file says."""
     sent = call.file(_FILE_PART)
+    if sent is None and "uploadSessionId" not in call.query:
+        raise errors.file_part_missing()
     kind = call.query.get("datasourceType") or (PurePath(sent[1]).suffix[1:] if sent else "")
     if kind.lower() not in _KINDS:
         detail = f"data sources of type '{kind}' are not taken"

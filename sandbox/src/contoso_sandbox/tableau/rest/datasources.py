@@ -113,5 +113,5 @@ ENDPOINTS = (
     Endpoint("GET", f"{_ONE}/connections", query_connections),
     Endpoint("GET", f"{_ONE}/content", download),
     Endpoint("PUT", f"{_ONE}/tags", add_tags),
-    Endpoint("DELETE", _ONE + "/tags/{tag}", delete_tag),
+    Endpoint("DELETE", _ONE + "/tags/{tag:path}", delete_tag),  # a tag may hold a slash
 )

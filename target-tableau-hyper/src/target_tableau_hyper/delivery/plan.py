@@ -1,0 +1,87 @@
+"""Decide how an extract gets to Tableau: values in, a decision out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: Tableau takes at most 100 MB in one update of a data source.
+UPDATE_LIMIT_BYTES = 100 * 2**20
+
+
+class Way(StrEnum):
+    """How a data source is brought up to date."""
+
+    NOTHING = "nothing"
+    UPDATE = "update"
+    OVERWRITE = "overwrite"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the decision depends on.
+
+    Attributes:
+        mode: Setting ``publish``.
+        delivered_sha: SHA-256 of the extract that Tableau confirmed last, at this destination.
+        sha: SHA-256 of the extract now.
+        base_sha: SHA-256 of the extract that the delta starts from.
+        changed_rows: Rows in the delta.
+        total_rows: Rows in the extract.
+        payload_bytes: Size of the delta's file; ``None`` where there is none.
+        schema_changed: Columns differ from what is published.
+        replaced: The table was replaced as a whole.
+        untouched: The published data source is still as our last delivery left it.
+    """
+
+    mode: str
+    delivered_sha: str | None
+    sha: str
+    base_sha: str | None
+    changed_rows: int
+    total_rows: int
+    payload_bytes: int | None
+    schema_changed: bool
+    replaced: bool
+    untouched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The way, and why, for the log."""
+
+    way: Way
+    why: str
+
+
+def decide(situation: Situation) -> Decision:
+    """Pick the cheapest way that surely ends with Tableau holding this extract.
+
+    An update (PATCH) carries only changed rows, so it is right only on top of exactly the rows that
+    the delta starts from; it cannot add a column.
+    """
+    if situation.delivered_sha == situation.sha:
+        return Decision(Way.NOTHING, "nothing changed")
+    obstacle = _obstacle(situation)
+    if obstacle:
+        return Decision(Way.OVERWRITE, obstacle)
+    return Decision(Way.UPDATE, f"{situation.changed_rows} rows changed")
+
+
+def _obstacle(situation: Situation) -> str:
+    """Why an update will not do; empty when it will."""
+    checks = (
+        (situation.mode == "overwrite", "publish is set to overwrite"),
+        (situation.delivered_sha is None, "not delivered yet"),
+        (situation.delivered_sha != situation.base_sha, "an earlier delivery was not confirmed"),
+        (situation.schema_changed, "columns changed"),
+        (situation.replaced, "the table was replaced"),
+        (situation.payload_bytes is None, "the changed rows are not at hand"),
+        ((situation.payload_bytes or 0) > UPDATE_LIMIT_BYTES, "too much changed for one update"),
+        (
+            situation.mode == "auto" and situation.changed_rows * 2 > situation.total_rows,
+            "more than half of the rows changed",
+        ),
+        (not situation.untouched, "the data source was changed by somebody else"),
+    )
+    return next((why for applies, why in checks if applies), "")

@@ -1,0 +1,35 @@
+"""Published data sources: find one by name and project."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
+
+if TYPE_CHECKING:
+    from target_tableau_hyper.tableau.session import TableauSession
+
+
+def find_datasource(
+    session: TableauSession, name: str, project: TSC.ProjectItem
+) -> TSC.DatasourceItem | None:
+    """The data source of this name in this project, as the server has it now."""
+
+    def look(server: TSC.Server) -> list[TSC.DatasourceItem]:
+        options = TSC.RequestOptions()
+        operator = TSC.RequestOptions.Operator.Equals
+        options.filter.add(TSC.Filter(TSC.RequestOptions.Field.Name, operator, name))
+        return list(TSC.Pager(server.datasources, options))
+
+    found = session.call(look, doing=f"looking for data source {name!r}")
+    # Project names are unique only among siblings, so the filter cannot tell projects apart.
+    for item in found:
+        if item.name == name and item.project_id == project.id:
+            return item
+    return None
+
+
+def stamp(moment: datetime | None) -> str:
+    """A server's instant as text to keep and to compare."""
+    return moment.isoformat() if moment is not None else ""

@@ -1,0 +1,120 @@
+"""What tableauserverclient and requests raise -> the project's own errors.
+
+Texts are made from error codes and Tableau's own summary and detail. A response body never gets into
+a message: behind a proxy it can be any page.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import requests
+import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
+from tableauserverclient.server.endpoint.exceptions import (
+    FailedSignInError,
+    InternalServerError,
+    NonXMLResponseError,
+    NotSignedInError,
+    RedirectError,
+    ServerResponseError,
+)
+from tableauserverclient.server.exceptions import EndpointUnavailableError
+
+from pipeline_core.errors import AuthError, ConfigError, PipelineError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Error codes of Tableau's REST API, as far as the client decides by them.
+TOO_MANY_REQUESTS = "429000"
+UPLOAD_SESSION_UNKNOWN = "404015"
+JOB_PURGED = frozenset({"404009", "404000", "400031"})
+
+#: What can be wrong about a session that was good a moment ago: expired, or ended by another sign-in
+#: with the same token.
+_SESSION_ENDED = ("401000", "401002")
+
+_STATUS = {
+    "400": ConfigError,
+    "401": AuthError,
+    "403": AuthError,
+    "404": ConfigError,
+    "409": TransientError,
+    "413": ConfigError,
+    "429": TransientError,
+}
+
+
+def session_ended(error: BaseException) -> bool:
+    """Whether signing in again may help."""
+    if isinstance(error, FailedSignInError):
+        return str(error.code) in _SESSION_ENDED
+    return isinstance(error, NotSignedInError)
+
+
+@contextmanager
+def named_failures(doing: str) -> Iterator[None]:
+    """Raise failures inside the block as the project's own errors.
+
+    Args:
+        doing: What was tried, as the start of a sentence: "publishing data source 'GL'".
+    """
+    try:
+        yield
+    except PipelineError:
+        raise
+    except (TSC.server.endpoint.exceptions.TableauError, requests.RequestException) as error:
+        raise _translated(error, doing) from error
+    except EndpointUnavailableError as error:
+        message = (
+            f"{doing} failed: this Tableau Server is too old; version 2021.4 (REST API 3.14) or later "
+            "is needed"
+        )
+        raise ConfigError(message) from error
+
+
+def _translated(error: Exception, doing: str) -> PipelineError:
+    if isinstance(error, (ServerResponseError, FailedSignInError)):
+        kind = _STATUS.get(str(error.code)[:3], TransientError)
+        told = ": ".join(part for part in (error.summary, error.detail) if part)[:300]
+        return kind(
+            f"{doing} failed: Tableau answered {error.code} {told}{_advice(str(error.code))}"
+        )
+    if isinstance(error, InternalServerError):
+        return TransientError(
+            f"{doing} failed: Tableau answered HTTP {error.code}; run again later"
+        )
+    if isinstance(error, NonXMLResponseError):
+        text = f"{doing} failed: the answer is not Tableau's (a proxy's page?); run again later"
+        return TransientError(text)
+    if isinstance(error, RedirectError):
+        text = (
+            f"{doing} failed: the server redirects to another address; set tableau_server_url to the "
+            "final one (a session is never sent elsewhere)"
+        )
+        return ConfigError(text)
+    if isinstance(error, requests.exceptions.SSLError):
+        text = (
+            f"{doing} failed: the server's certificate is not trusted; set ca_bundle to the authority "
+            "that issued it"
+        )
+        return ConfigError(text)
+    if isinstance(error, requests.Timeout):
+        return TransientError(f"{doing} failed: no answer in time; run again later")
+    if isinstance(error, requests.RequestException):
+        text = (
+            f"{doing} failed: {type(error).__name__}, the server cannot be reached; run again later"
+        )
+        return TransientError(text)
+    return AuthError(f"{doing} failed: the session has ended; run again")
+
+
+def _advice(code: str) -> str:
+    if code.startswith("401"):
+        return "; is another run using the same personal access token?"
+    if code.startswith("403"):
+        return "; the token's user needs the Publish capability on the project"
+    if code == TOO_MANY_REQUESTS:
+        return "; run again later"
+    return ""
