@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import json
 import shutil
-from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -20,79 +16,15 @@ from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
 from contoso_sandbox.serving import HttpsServer
 from contoso_sandbox.tableau import TableauServer
 from contoso_sandbox.tls import create_tls
-from target_tableau_hyper.target import HyperTarget
+from tests.target.harness import TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from contoso_sandbox.tls import Tls
     from starlette.types import ASGIApp
 
-TOKEN_NAME = "pipeline"
-TOKEN_VALUE = "correct-horse-battery-staple"
-
-
-def dump(message: dict[str, Any]) -> str:
-    """One message as a line; a Decimal becomes the JSON number with its own digits."""
-    text = json.dumps(message, default=lambda number: f"\u0001{number}\u0001", ensure_ascii=True)
-    return text.replace('"\\u0001', "").replace('\\u0001"', "")
-
-
-def schema(
-    stream: str, properties: dict[str, Any], keys: Sequence[str] = ("id",), **more: object
-) -> dict[str, Any]:
-    return {
-        "type": "SCHEMA",
-        "stream": stream,
-        "schema": {"type": "object", "properties": properties, **more},
-        "key_properties": list(keys),
-    }
-
-
-def record(stream: str, values: dict[str, Any], **more: object) -> dict[str, Any]:
-    return {"type": "RECORD", "stream": stream, "record": values, **more}
-
-
-def state(value: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "STATE", "value": value}
-
-
-def audit(run_id: str, streams: dict[str, Any], *, complete: bool) -> dict[str, Any]:
-    return state(
-        {"bookmarks": {}, "audit": {"run_id": run_id, "complete": complete, "streams": streams}}
-    )
-
-
-@dataclass
-class Extracts:
-    """Runs of the target over one output directory."""
-
-    directory: Path
-    config: dict[str, Any] = field(default_factory=dict)
-
-    def run(self, messages: Sequence[dict[str, Any] | str], **config: object) -> list[str]:
-        """Feed messages to a new target; returns the lines that it wrote to stdout."""
-        lines = [m if isinstance(m, str) else dump(m) for m in messages]
-        target = HyperTarget(config={"output_dir": str(self.directory), **self.config, **config})
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            target.listen(io.StringIO("\n".join(lines) + "\n"))
-        return out.getvalue().splitlines()
-
-    def path(self, name: str) -> Path:
-        return self.directory / f"{name}.hyper"
-
-    def manifest(self, name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(
-            (self.directory / f"{name}.manifest.json").read_text()
-        )
-        return content
-
-    def left_over(self) -> list[str]:
-        """What is in the directory beside extracts and manifests."""
-        staging = self.directory / ".staging"
-        return [path.name for path in staging.iterdir()] if staging.exists() else []
+    from contoso_sandbox.tls import Tls
 
 
 @pytest.fixture
@@ -146,31 +78,6 @@ def rows(
     return read
 
 
-@dataclass
-class Tableau:
-    """A Tableau Server on loopback."""
-
-    server: TableauServer
-    web: HttpsServer
-    tls: Tls
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return {
-            "tableau_server_url": self.web.url,
-            "tableau_site": "contoso",
-            "tableau_token_name": TOKEN_NAME,
-            "tableau_token_value": TOKEN_VALUE,
-            "tableau_project": "default",
-            "ca_bundle": str(self.tls.ca_bundle),
-            "job_timeout": 30,
-        }
-
-    def calls(self, method: str, ending: str) -> int:
-        """How often something was asked whose path ends so."""
-        return sum(r.method == method and r.path.endswith(ending) for r in self.server.requests)
-
-
 @pytest.fixture(scope="session")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     return create_tls(tmp_path_factory.mktemp("tls"))
@@ -197,6 +104,3 @@ def start_tableau(tmp_path: Path, tls: Tls) -> Iterator[Callable[..., Tableau]]:
 @pytest.fixture
 def tableau(start_tableau: Callable[..., Tableau]) -> Tableau:
     return start_tableau()
-
-
-__all__ = ["Decimal", "Extracts", "Tableau", "audit", "dump", "record", "schema", "state"]

@@ -1,4 +1,5 @@
-from conftest import *
+from decimal import Decimal
+from tests.target.messages import *
 AMOUNT = {"id": {"type": "integer"}, "amt": {"type": ["null", "number"]}}
 def test_it(extracts, rows, tableau):
     extracts.config = tableau.config

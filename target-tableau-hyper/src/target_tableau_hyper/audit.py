@@ -1,8 +1,8 @@
 """Completeness: what the tap says it sent, against what arrived.
 
-A tap of ours writes an ``audit`` object into every STATE: figures of this run so far, and ``complete:
-true`` in the very last STATE alone. End of file proves nothing in Singer, because a tap that died
-looks the same; only the figures do.
+A tap of ours writes an ``audit`` object into every STATE: figures of this run so far, and
+``complete: true`` in the very last STATE alone. End of file proves nothing in Singer, because a tap
+that died looks the same; only the figures do.
 """
 
 from __future__ import annotations
@@ -67,6 +67,11 @@ class Tally:
                 except (TypeError, decimal.InvalidOperation):
                     self._totals[name] = total + _sum_of_any(values)
 
+    def totals(self) -> Mapping[str, Decimal]:
+        """All sums."""
+        self.fold()
+        return self._totals
+
     def total(self, name: str) -> Decimal | None:
         """Exact sum of a column; ``None`` for one that is not a number."""
         self.fold()
@@ -90,8 +95,8 @@ class Completeness:
 
     A STATE of an earlier run may come first, because runners hand the old state to the tap and taps
     echo it. Its ``audit`` cannot count for this run: before any record arrived, figures that do not
-    fit are taken for such an echo; from the first record on they are a fault. ``complete: true`` only
-    holds while nothing follows it.
+    fit are taken for such an echo; from the first record on they are a fault. ``complete: true``
+    only holds while nothing follows it.
     """
 
     def __init__(self, mode: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from target_tableau_hyper.delivery.deliver import Delivered, deliver_all
 from target_tableau_hyper.delivery.plan import Decision, Way
+from target_tableau_hyper.extract.figures import text
 from target_tableau_hyper.loading import Loader
 from target_tableau_hyper.run import TEST_STREAM
 from target_tableau_hyper.tableau.projects import find_project
@@ -14,7 +15,8 @@ from target_tableau_hyper.tableau.session import TableauSession
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_tableau_hyper.loading import Sealed
+    from target_tableau_hyper.extract.figures import text
+from target_tableau_hyper.loading import Sealed
     from target_tableau_hyper.run import Run
 
 
@@ -66,7 +68,11 @@ def _record_received(run: Run, *, proved: bool) -> None:
         "input.received",
         proved=proved,
         streams={
-            name: {"records": tally.records, "deletes": tally.deletes}
+            name: {
+                "records": tally.records,
+                "deletes": tally.deletes,
+                "totals": {column: text(total) for column, total in tally.totals().items()},
+            }
             for name, tally in run.completeness.tallies().items()
         },
     )

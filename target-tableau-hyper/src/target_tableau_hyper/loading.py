@@ -1,6 +1,7 @@
 """From staged segments to sealed extracts: merge all streams on copies, prove all, then replace all.
 
-Replacing starts only when every stream is proved, so a run that fails leaves every extract as it was.
+Replacing starts only when every stream is proved, so a run that fails leaves every extract as it
+was.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Read Singer messages from bytes, with numbers exact.
 
-Several times faster than the SDK's reader: msgspec parses bytes without decoding them to text first.
-A line that cannot be read is named by its number and never quoted, because it holds data.
+Several times faster than the SDK's reader: msgspec parses bytes without decoding them to text
+first. A line that cannot be read is named by its number and never quoted, because it holds data.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pipeline_core.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: A JSON number with a fraction or an exponent becomes a Decimal with the digits as sent; an integer
-#: becomes an int of any size.
+#: A JSON number with a fraction or an exponent becomes a Decimal with the digits as sent; an
+#: integer becomes an int of any size.
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 

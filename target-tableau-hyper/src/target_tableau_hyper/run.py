@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipeline_core.errors import ConfigError
+from pipeline_core.errors import ConfigError, TransientError
 from pipeline_core.ledger import NoLedger, open_ledger
 from pipeline_core.run_id import current_run_id
 from target_tableau_hyper.audit import Completeness
@@ -87,6 +87,16 @@ class Run:
         self.open()
         try:
             yield
+        except BrokenPipeError as error:
+            self.abort(error)
+            raise
+        except OSError as error:
+            self.abort(error)
+            message = (
+                f"writing below {str(self.settings.output_dir)!r} failed: {error.strerror or error}; "
+                "nothing more was replaced or published, check the disk and run again"
+            )
+            raise TransientError(message) from error
         except BaseException as error:
             self.abort(error)
             raise
@@ -97,8 +107,10 @@ class Run:
             return
         for writer in self._writers.values():
             writer.abandon()
-        self.ledger.append("run.failed", error=f"{type(error).__name__}: {error}"[:500])
-        self.close()
+        try:
+            self.ledger.append("run.failed", error=f"{type(error).__name__}: {error}"[:500])
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Remove the staging area and give back the lock."""

@@ -25,6 +25,7 @@ from target_tableau_hyper.settings import CONFIG_JSONSCHEMA, Settings, unknown_s
 from target_tableau_hyper.sink import HyperSink
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
@@ -75,9 +76,7 @@ class HyperTarget(Target):
         for name in _SECRETS:
             if isinstance(config, dict) and config.get(name):
                 REDACTOR.add(str(config[name]))
-        kwargs["message_reader"] = kwargs.get("message_reader") or MessageReader(
-            lambda: self.run.guard()
-        )
+        kwargs["message_reader"] = kwargs.get("message_reader") or MessageReader(self._guard)
         super().__init__(**kwargs)
         for name in _SECRETS:
             REDACTOR.add(str(self.config.get(name) or ""))
@@ -88,6 +87,9 @@ class HyperTarget(Target):
         self._lanes: dict[str, tuple[HyperSink, Tally]] = {}
         self._counted = 0
         self._told_at = time.monotonic()
+
+    def _guard(self) -> AbstractContextManager[None]:
+        return self.run.guard()
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
@@ -146,6 +148,7 @@ class HyperTarget(Target):
             and not maps[0].flattening_enabled
         ):
             sink = self.get_sink(maps[0].stream_alias)
+            assert isinstance(sink, HyperSink)  # noqa: S101 - the default sink class
             self._lanes[stream] = (sink, self.run.completeness.tally(stream))
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
@@ -156,6 +159,11 @@ class HyperTarget(Target):
         except KeyError:
             self._assert_line_requires(message_dict, requires={"stream", "record"})
             raise
+        if type(record) is not dict:
+            message = (
+                f"a RECORD of stream {stream!r} holds no object; the tap breaks the Singer spec"
+            )
+            raise DataError(message)
         lane = self._lanes.get(stream)
         if lane is not None:
             lane[1].add(record)

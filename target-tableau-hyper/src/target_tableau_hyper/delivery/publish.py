@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from target_tableau_hyper.tableau.session import TableauSession
 
+#: Attempts at the whole of it.
+_TRIES = 3
+
 
 def start_publish(
     session: TableauSession,
@@ -23,8 +26,8 @@ def start_publish(
 ) -> TSC.JobItem:
     """Upload ``extract`` and start the job that makes it the data source ``name``.
 
-    Overwriting keeps the data source's LUID, permissions and certification, and doing it twice is the
-    same as doing it once, so a lost answer does no harm.
+    Overwriting keeps the data source's LUID, permissions and certification, and doing it twice is
+    the same as doing it once, so a lost answer does no harm.
     """
 
     def publish(server: TSC.Server) -> TSC.JobItem:
@@ -41,4 +44,4 @@ def start_publish(
         job: TSC.JobItem = TSC.JobItem.from_response(response.content, server.namespace)[0]
         return job
 
-    return session.call(publish, doing=f"publishing data source {name!r}")
+    return session.call(publish, doing=f"publishing data source {name!r}", tries=_TRIES)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: Names requests of ours among all users of the site.
 _NAMESPACE = uuid.UUID("6f1c9f0e-5d0e-5a5b-9d55-7a0f6c0f2c11")
 
+#: Attempts at the whole of it.
+_TRIES = 3
+
 
 def request_id(run_id: str, sha256: str) -> str:
     """The same for every attempt to deliver one extract in one run.
@@ -50,12 +53,16 @@ def start_update(
     request: str,
     name: str,
 ) -> TSC.JobItem:
-    """Upload ``payload`` and start the job that applies it."""
+    """Upload ``payload`` and start the job that applies it.
+
+    A request whose answer was lost is sent again under the same ``request``.
+    """
     return session.call(
         lambda server: server.datasources.update_hyper_data(
             datasource_id, request_id=request, actions=list(steps), payload=str(payload)
         ),
         doing=f"updating data source {name!r}",
+        tries=_TRIES,
     )
 
 

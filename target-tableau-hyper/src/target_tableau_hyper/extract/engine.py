@@ -35,12 +35,12 @@ TABLE = '"Extract"."Extract"'
 
 def quote(name: str) -> str:
     """An SQL identifier; any character is allowed in one."""
-    return escape_name(name)
+    return str(escape_name(name))
 
 
 def literal(text: str) -> str:
     """An SQL string literal."""
-    return escape_string_literal(text)
+    return str(escape_string_literal(text))
 
 
 def listing(names: Sequence[str], prefix: str = "") -> str:

@@ -19,7 +19,7 @@ from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
 from pipeline_core.errors import DataError, IntegrityError
 from target_tableau_hyper.extract import rows as row_changes
 from target_tableau_hyper.extract.engine import SCHEMA_NAME, TABLE, TABLE_NAME, quote
-from target_tableau_hyper.extract.figures import Figures
+from target_tableau_hyper.extract.figures import Figures, measure, quoted
 from target_tableau_hyper.extract.layout import (
     NARROW_DIGITS,
     Layout,
@@ -150,7 +150,8 @@ def merge(
         with engine.open(work, create=True) as database:
             _create(database, layout)
         before = None
-    elif layout.rewrite or version != hyper_version:
+    reformatted = base is not None and version != hyper_version
+    if base is not None and (layout.rewrite or reformatted):
         _rewrite(engine, work, layout)
     with engine.open(work) as database:
         if layout.added and not layout.rewrite:
@@ -158,7 +159,7 @@ def merge(
                 database.run(f"ALTER TABLE {TABLE} ADD COLUMN {column.definition}")
         if before is None:
             before = Figures.empty()
-        before = before.with_columns(layout.columns)
+        before = _summed(database, before, layout)
         change = row_changes.apply(database, staged, layout.columns, policy, before.rows, payload)
         expected = before + change.added - change.removed
         _prove_count(database, staged.stream, expected.rows)
@@ -171,7 +172,7 @@ def merge(
             updated=change.updated,
             deleted=change.deleted,
             replaced=change.replaced,
-            schema_changed=layout.changed,
+            schema_changed=layout.changed or reformatted,
         ),
         payload=payload if payload is not None and payload.exists() else None,
     )
@@ -243,6 +244,20 @@ def _check_keys(database: Database, staged: StagedStream, existing: Sequence[Tab
             "it anew (meltano run --full-refresh)"
         )
         raise DataError(message)
+
+
+def _summed(database: Database, before: Figures, layout: Layout) -> Figures:
+    """The sealed figures, with sums of columns that have only now become NUMERIC."""
+    new = {column.name for column in layout.added}
+    unknown = {
+        name: expression
+        for name, expression in quoted(layout.columns).items()
+        if name not in before.totals and name not in new
+    }
+    totals = dict(before.totals)
+    if unknown and before.rows:
+        totals |= measure(database, TABLE, unknown).totals
+    return Figures(before.rows, totals).with_columns(layout.columns)
 
 
 def _create(database: Database, layout: Layout) -> None:

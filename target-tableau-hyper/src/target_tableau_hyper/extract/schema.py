@@ -1,7 +1,7 @@
 """JSON Schema of a stream -> the columns of its table.
 
-Every shape that taps emit finds a column. Where a schema allows several types, the column is the one
-that holds them all without loss, which in the last resort is text.
+Every shape that taps emit finds a column. Where a schema allows several types, the column is the
+one that holds them all without loss, which in the last resort is text.
 """
 
 from __future__ import annotations

@@ -72,8 +72,9 @@ def arrivals(staged: StagedStream, columns: Sequence[TableColumn]) -> str:
 def last_per_key(staged: StagedStream, columns: Sequence[TableColumn], *, purge: str | None) -> str:
     """The last received row of each key, with ``deleted`` and ``kept``.
 
-    ``kept`` means: this row is to be in the table. With ``purge`` (an SQL condition on arrivals) that
-    asks of a key to have arrived at least once under the condition, as ACTIVATE_VERSION demands.
+    ``kept`` means: this row is to be in the table. With ``purge`` (an SQL condition on arrivals)
+    that asks of a key to have arrived at least once under the condition, as ACTIVATE_VERSION
+    demands.
     """
     index = {column.name: i for i, column in enumerate(columns)}
     keys = ", ".join(f"c{index[key]}" for key in staged.keys)

@@ -1,8 +1,8 @@
 """Segments: received rows as Parquet files, until the whole run has arrived.
 
 Rows wait in memory only until a chunk of them is worth writing, so memory stays constant at any
-volume. Columns are stored under positions (``c0``, ``c1``, ...), because names with quotes, emoji or
-only a difference in case are legal in Singer and Hyper, but not everywhere between them.
+volume. Columns are stored under positions (``c0``, ``c1``, ...), because names with quotes, emoji
+or only a difference in case are legal in Singer and Hyper, but not everywhere between them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline_core.errors import DataError
 from pipeline_core.files import sync_directory
-from target_tableau_hyper.extract.schema import DELETED_AT, Kind
+from target_tableau_hyper.extract.schema import DELETED_AT, RECORD_METADATA, Kind
 from target_tableau_hyper.extract.validation import LeftoverCheck
 from target_tableau_hyper.extract.values import (
     MIN_SCALE,
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 
     from target_tableau_hyper.extract.schema import Column
 
-#: A chunk is written when it has this many rows or this much JSON text, whichever comes first. Parsed
-#: records take about five times their text in memory.
+#: A chunk is written when it has this many rows or this much JSON text, whichever comes first.
+#: Parsed records take about five times their text in memory.
 CHUNK_ROWS = 20_000
 CHUNK_BYTES = 8 * 2**20
 
 #: A segment file is closed at this many rows and a new one begun.
 SEGMENT_ROWS = 1_000_000
 
-#: What every segment holds beside the stream's columns: order of arrival, ACTIVATE_VERSION's version
-#: and whether the row is a deletion.
+#: What every segment holds beside the stream's columns: order of arrival, ACTIVATE_VERSION's
+#: version and whether the row is a deletion.
 CONTROL_FIELDS = (
     pa.field("seq", pa.int64()),
     pa.field("version", pa.int64()),
@@ -88,7 +88,8 @@ class StagedStream:
         rows: Rows received.
         activated: Version of the last ACTIVATE_VERSION that counts, if any came. One counts when it
             ends the records of its version; before them it is an announcement.
-        empty_activation: Version of an ACTIVATE_VERSION without records, which would empty the table.
+        empty_activation: Version of an ACTIVATE_VERSION without records, which would empty the
+            table.
         seen_versions: Versions of the records so far.
     """
 
@@ -152,7 +153,7 @@ class SegmentWriter:
         self._staged = staged
         self._columns = tuple(columns)
         self._names = [column.name for column in columns]
-        self._known = frozenset(self._names) | {DELETED_AT}
+        self._known = frozenset(self._names) | RECORD_METADATA | {DELETED_AT}
         self._keys = tuple(keys)
         self._validate = validate
         self._max_digits = max_digits

@@ -1,8 +1,8 @@
 """The extract and its manifest on disk, changed together although they are two files.
 
-Order of a change: the new manifest is put beside the old one as ``.next``; the new extract takes the
-place of the old one; ``.next`` takes the place of the manifest. Whatever moment a crash picks, the
-extract on disk matches one of the two manifests, and the next run finishes or forgets the rest.
+Order of a change: the new manifest is put beside the old one as ``.next``; the new extract takes
+the place of the old one; ``.next`` takes the place of the manifest. Whatever moment a crash picks,
+the extract on disk matches one of the two manifests, and the next run finishes or forgets the rest.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,98}[A-Za-z0-9_]|[A-Za-z0-9_
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 _SUFFIX = ".hyper"
+
+#: An extract holds a ledger: not for every user of the machine.
+_MODE = 0o640
 
 
 def file_stem(stream: str) -> str:
@@ -134,6 +137,7 @@ class ExtractStore:
 
     def commit(self, work: Path, manifest: Manifest) -> None:
         """Make a proved copy and its manifest the ones that count."""
+        work.chmod(_MODE)
         manifest.write(self._next)
         replace_durably(work, self.extract)
         replace_durably(self._next, self.manifest)

@@ -43,7 +43,7 @@ class LeftoverCheck:
         """
         validator_class = validator_for(schema, default=jsonschema.Draft7Validator)
         try:
-            validator_class.check_schema(schema)
+            validator_class.check_schema(dict(schema))
         except jsonschema.SchemaError as error:
             message = (
                 f"the SCHEMA of stream {stream!r} is no valid JSON Schema at "
@@ -71,6 +71,7 @@ class LeftoverCheck:
         self._validator = (
             validator_class({**definitions, **root, "properties": left}) if left or root else None
         )
+        self._required: list[str] = list(root.get("required", []))
         self.needed = self._validator is not None
 
     def fault(self, record: Mapping[str, Any]) -> str | None:
@@ -80,8 +81,9 @@ class LeftoverCheck:
         error = next(self._validator.iter_errors(record), None)
         if error is None:
             return None
-        if error.validator == "required":
-            missing = [name for name in error.validator_value if name not in error.instance]
+        if error.validator == "required" and not error.path:
+            required: list[str] = self._required
+            missing = [name for name in required if name not in record]
             return f"required property {', '.join(map(repr, missing))} is missing"
         place = ".".join(str(part) for part in error.path) or "the record"
         return f"{place} breaks the schema's {error.validator!r}"

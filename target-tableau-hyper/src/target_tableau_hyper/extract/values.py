@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
@@ -285,7 +285,7 @@ def _wrong(expected: str, value: object) -> UnfitError:
         "dict": "object",
         "list": "array",
     }
-    kind = names.get(cast("str", type(value).__name__), "value of another type")
+    kind = names.get(type(value).__name__, "value of another type")
     return UnfitError(f"expected {expected}, found {kind}")
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
 from typing import TYPE_CHECKING
 
 import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from target_tableau_hyper.tableau.session import TableauSession
+
+#: Commas and colons are part of the filter's own grammar, so other names are looked for in the
+#: list.
+_FILTERABLE = re.compile(r"[\w .\-]+")
 
 
 def find_datasource(
@@ -18,8 +24,9 @@ def find_datasource(
 
     def look(server: TSC.Server) -> list[TSC.DatasourceItem]:
         options = TSC.RequestOptions()
-        operator = TSC.RequestOptions.Operator.Equals
-        options.filter.add(TSC.Filter(TSC.RequestOptions.Field.Name, operator, name))
+        if _FILTERABLE.fullmatch(name):
+            operator = TSC.RequestOptions.Operator.Equals
+            options.filter.add(TSC.Filter(TSC.RequestOptions.Field.Name, operator, name))
         return list(TSC.Pager(server.datasources, options))
 
     found = session.call(look, doing=f"looking for data source {name!r}")

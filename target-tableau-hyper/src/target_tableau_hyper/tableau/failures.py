@@ -1,7 +1,7 @@
 """What tableauserverclient and requests raise -> the project's own errors.
 
-Texts are made from error codes and Tableau's own summary and detail. A response body never gets into
-a message: behind a proxy it can be any page.
+Texts are made from error codes and Tableau's own summary and detail. A response body never gets
+into a message: behind a proxy it can be any page.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 #: Error codes of Tableau's REST API, as far as the client decides by them.
 TOO_MANY_REQUESTS = "429000"
 UPLOAD_SESSION_UNKNOWN = "404015"
-JOB_PURGED = frozenset({"404009", "404000", "400031"})
 
-#: What can be wrong about a session that was good a moment ago: expired, or ended by another sign-in
-#: with the same token.
+#: "No such job", for one that was there: finished jobs are purged. Besides 400031, any 404.
+_JOB_PURGED = "400031"
+
+#: What can be wrong about a session that was good a moment ago: expired, or ended by another
+#: sign-in with the same token.
 _SESSION_ENDED = ("401000", "401002")
+
+_STORAGE_FULL = 507
 
 _STATUS = {
     "400": ConfigError,
@@ -44,6 +48,11 @@ _STATUS = {
     "413": ConfigError,
     "429": TransientError,
 }
+
+
+def job_purged(code: str) -> bool:
+    """Whether Query Job means that the job is over and forgotten."""
+    return code == _JOB_PURGED or code.startswith("404")
 
 
 def session_ended(error: BaseException) -> bool:
@@ -81,6 +90,8 @@ def _translated(error: Exception, doing: str) -> PipelineError:
         return kind(
             f"{doing} failed: Tableau answered {error.code} {told}{_advice(str(error.code))}"
         )
+    if isinstance(error, InternalServerError) and error.code == _STORAGE_FULL:
+        return ConfigError(f"{doing} failed: the site's storage is full; free some, then run again")
     if isinstance(error, InternalServerError):
         return TransientError(
             f"{doing} failed: Tableau answered HTTP {error.code}; run again later"

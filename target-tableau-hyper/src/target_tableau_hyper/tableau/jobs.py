@@ -15,7 +15,7 @@ import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 from tableauserverclient.server.endpoint.exceptions import ServerResponseError
 
 from pipeline_core.errors import TransientError
-from target_tableau_hyper.tableau.failures import JOB_PURGED
+from target_tableau_hyper.tableau.failures import job_purged
 
 if TYPE_CHECKING:
     import logging
@@ -121,6 +121,6 @@ def _look(server: TSC.Server, job_id: str) -> JobResult | None:
     try:
         return classify(server.jobs.get_by_id(job_id))
     except ServerResponseError as error:
-        if error.code in JOB_PURGED:
+        if job_purged(str(error.code)):
             return JobResult(job_id, Ending.UNKNOWN)
         raise

@@ -1,11 +1,12 @@
 """One signed-in session with Tableau Server or Cloud.
 
-A personal access token has one session: signing in elsewhere with the same token ends this one. So a
-run signs in once, renews the session once when it was ended, and signs out at the end.
+A personal access token has one session: signing in elsewhere with the same token ends this one. So
+a run signs in once, renews the session once when it was ended, and signs out at the end.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
@@ -15,7 +16,7 @@ from tableauserverclient.server.endpoint.exceptions import (
     TableauError,
 )
 
-from pipeline_core.errors import AuthError, PipelineError
+from pipeline_core.errors import AuthError, ConfigError, PipelineError, TransientError
 from target_tableau_hyper.tableau.failures import named_failures, session_ended
 from target_tableau_hyper.tableau.transport import TIMEOUT_S, new_session
 from target_tableau_hyper.tableau.upload import ChunkedUploads
@@ -36,14 +37,18 @@ class TableauSession:
         """Prepare; nothing is sent before :meth:`sign_in`."""
         self.settings = settings
         self._logger = logger
+        self._sleep = time.sleep
         options: dict[str, object] = {"timeout": TIMEOUT_S}
         if settings.ca_bundle is not None:
             # As an option of every request it wins over REQUESTS_CA_BUNDLE of the environment.
             options["verify"] = str(settings.ca_bundle)
-        with named_failures("reading tableau_server_url"):
+        try:
             self.server = TSC.Server(
                 settings.server_url, http_options=options, session_factory=new_session
             )
+        except ValueError as error:
+            message = f"tableau_server_url {settings.server_url!r} is no address of a server"
+            raise ConfigError(message) from error
         self.server.fileuploads = ChunkedUploads(self.server, settings.chunk_bytes, logger)
 
     def __enter__(self) -> Self:
@@ -95,13 +100,30 @@ class TableauSession:
             self._logger.info("could not sign out: %s", error)
         self.server.close()
 
-    def call(self, action: Callable[[TSC.Server], _Result], *, doing: str) -> _Result:
+    def call(
+        self, action: Callable[[TSC.Server], _Result], *, doing: str, tries: int = 1
+    ) -> _Result:
         """Run one or more requests; when the session was ended meanwhile, sign in and repeat once.
 
         Args:
-            action: Safe to repeat from its start after a 401, which is never executed.
-            doing: What it does, for messages.
+            action: What to do; a 401 is never executed, so after one it starts again.
+            doing: The same in words, for messages.
+            tries: How often to try when an answer is lost or the server is in trouble; more than
+                one
+                only for what may be executed twice without harm.
+
+        Raises:
+            PipelineError: it did not work.
         """
+        for attempt in range(1, tries):
+            try:
+                return self._call_once(action, doing)
+            except TransientError as error:
+                self._logger.info("%s; trying again", error)
+                self._sleep(2.0**attempt / 2)
+        return self._call_once(action, doing)
+
+    def _call_once(self, action: Callable[[TSC.Server], _Result], doing: str) -> _Result:
         try:
             return action(self.server)
         except (FailedSignInError, NotSignedInError) as error:

@@ -29,8 +29,8 @@ _TOO_MANY_REQUESTS = 429
 class SafeRetry(Retry):
     """Repeats what had no effect, and only that.
 
-    429 means "not executed" for every method. A gateway error leaves open whether the server did it,
-    so only GET is repeated; so is a connection that was never made.
+    429 means "not executed" for every method. A gateway error leaves open whether the server did
+    it, so only GET is repeated; so is a connection that was never made.
     """
 
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: FBT001, FBT002 - urllib3's signature
@@ -64,8 +64,9 @@ def new_session() -> requests.Session:
     retry = SafeRetry(
         total=_TRIES,
         connect=_TRIES,
-        read=0,
+        read=_TRIES,
         redirect=0,
+        allowed_methods=frozenset({"GET"}),
         backoff_factor=0.5,
         backoff_jitter=0.5,
         respect_retry_after_header=True,

@@ -1,0 +1,80 @@
+"""What a newcomer sees, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from tests.e2e.meltano import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMAND = str(Path(sys.executable).with_name("contoso-sandbox"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The repository's Meltano project in a folder of its own, as in a fresh clone."""
+    shutil.copy(PROJECT / "meltano.yml", tmp_path)
+    (tmp_path / ".venv").symlink_to(PROJECT / ".venv")
+    return tmp_path
+
+
+def start(project: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [COMMAND, "demo", "--scale", "0.02", "--project", str(project)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "COLUMNS": "160"},
+    )
+
+
+def test_the_demonstration_ends_equal_twice_and_keeps_the_extracts(project: Path) -> None:
+    process = start(project)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "DIFFERENT" not in output
+    assert output.count(" equal") == 2 * 16
+    assert "What travelled in the second run" in output
+    assert "update" in output
+    extracts = sorted(p.stem for p in (project / "output/demo").glob("*.hyper"))
+    assert len(extracts) == 16
+    manifest = json.loads((project / "output/demo/VendorsV2.manifest.json").read_text())
+    assert manifest["delivered"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_it_leaves_no_process(project: Path, number: signal.Signals) -> None:
+    process = start(project)
+    family = wait_for(lambda: running_plugins(process.pid))
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0, output
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+
+
+def running_plugins(pid: int) -> list[psutil.Process]:
+    """All descendants, once a tap is among them."""
+    family = psutil.Process(pid).children(recursive=True)
+    commands = [" ".join(child.cmdline()) for child in family]
+    return family if any("tap-d365fo" in command for command in commands) else []
+
+
+def wait_for(condition: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    deadline = time.monotonic() + 60
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "the plugins never started"
+        time.sleep(0.05)
+    return found

@@ -1,0 +1,79 @@
+"""Runs of the target in this process, and the Tableau Server that they publish to."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from target_tableau_hyper.target import HyperTarget
+from tests.target.messages import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from contoso_sandbox.serving import HttpsServer
+    from contoso_sandbox.tableau import TableauServer
+    from contoso_sandbox.tls import Tls
+
+TOKEN_NAME = "pipeline"
+TOKEN_VALUE = "correct-horse-battery-staple"
+
+
+@dataclass
+class Extracts:
+    """Runs of the target over one output directory."""
+
+    directory: Path
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, messages: Sequence[dict[str, Any] | str], **config: object) -> list[str]:
+        """Feed messages to a new target; returns the lines that it wrote to stdout."""
+        lines = [m if isinstance(m, str) else dump(m) for m in messages]
+        target = HyperTarget(config={"output_dir": str(self.directory), **self.config, **config})
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            target.listen(io.StringIO("\n".join(lines) + "\n"))
+        return out.getvalue().splitlines()
+
+    def path(self, name: str) -> Path:
+        return self.directory / f"{name}.hyper"
+
+    def manifest(self, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(
+            (self.directory / f"{name}.manifest.json").read_text()
+        )
+        return content
+
+    def left_over(self) -> list[str]:
+        """What is in the directory beside extracts and manifests."""
+        staging = self.directory / ".staging"
+        return [path.name for path in staging.iterdir()] if staging.exists() else []
+
+
+@dataclass
+class Tableau:
+    """A Tableau Server on loopback."""
+
+    server: TableauServer
+    web: HttpsServer
+    tls: Tls
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {
+            "tableau_server_url": self.web.url,
+            "tableau_site": "contoso",
+            "tableau_token_name": TOKEN_NAME,
+            "tableau_token_value": TOKEN_VALUE,
+            "tableau_project": "default",
+            "ca_bundle": str(self.tls.ca_bundle),
+            "job_timeout": 30,
+        }
+
+    def calls(self, method: str, ending: str) -> int:
+        """How often something was asked whose path ends so."""
+        return sum(r.method == method and r.path.endswith(ending) for r in self.server.requests)
