@@ -30,7 +30,9 @@ class Script(BaseAdapter):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
+    def send(  # type: ignore[override]  # the session passes everything by name
+        self, request: requests.PreparedRequest, **_: object
+    ) -> requests.Response:
         """Give the next answer."""
         self.sent.append(request)
         answer = self.answers.pop(0)

@@ -86,3 +86,8 @@ def test_an_impossible_cursor_is_a_configuration_error(
 ) -> None:
     with pytest.raises(ConfigError, match="VendTransBiEntities"):
         plan_reading(published, settings)
+
+
+def test_a_key_that_the_catalog_names_is_used() -> None:
+    plan = plan_reading(entity(KEY, MODIFIED, CUSTOM), EntitySettings(), catalog_key="ConChangedAt")
+    assert (plan.strategy, plan.cursor) == (Strategy.CURSOR, "ConChangedAt")

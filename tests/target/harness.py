@@ -43,9 +43,7 @@ class Extracts:
         return self.directory / f"{name}.hyper"
 
     def manifest(self, name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(
-            (self.directory / f"{name}.manifest.json").read_text()
-        )
+        content: dict[str, Any] = json.loads((self.directory / f"{name}.manifest.json").read_text())
         return content
 
     def left_over(self) -> list[str]:

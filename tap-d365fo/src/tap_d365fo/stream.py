@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -137,7 +136,7 @@ class EntityStream(Stream):
                         yield record
                     progress.page(len(rows))
                     if reached is not None:
-                        self._set_bookmark(company, reached)
+                        self._set_bookmark(plan, company, reached)
                         if write_messages:
                             self._write_state_message()
                 self._source.ledger.append(
@@ -165,7 +164,10 @@ class EntityStream(Stream):
 
     def _plan(self) -> ReadPlan:
         plan = plan_reading(
-            self._entity, self._entity_settings, catalog_method=self.forced_replication_method
+            self._entity,
+            self._entity_settings,
+            catalog_method=self.forced_replication_method,
+            catalog_key=self.replication_key,
         )
         selected = self._selected_names()
         if plan.cursor is not None and plan.cursor not in selected:
@@ -184,7 +186,7 @@ class EntityStream(Stream):
     ) -> Iterator[tuple[list[dict[str, Any]], datetime | None]]:
         """Pages of one partition, each with the bookmark that it earns (none under ``full``)."""
         source, settings = self._source, self._entity_settings
-        query = self._query(company)
+        query = self._query(plan, company)
         url = source.settings.environment_url
         key = self._entity.key
         start_date = source.settings.start_date
@@ -205,13 +207,13 @@ class EntityStream(Stream):
             until=source.started_at,
         )
 
-    def _query(self, company: str | None) -> Query:
+    def _query(self, plan: ReadPlan, company: str | None) -> Query:
         conditions = [self._entity_settings.filter] if self._entity_settings.filter else []
         if company is not None:
             conditions.append(f"{COMPANY_PROPERTY} eq {text_literal(company)}")
         selected = self._selected_names()
         everything = len(selected) == len(self._entity.properties)
-        order = (self.replication_key,) if self.replication_key else ()
+        order = (plan.cursor,) if plan.cursor else ()
         return Query(
             self.name,
             conditions=tuple(conditions),
@@ -240,20 +242,12 @@ class EntityStream(Stream):
         value = self._state_of(company).get("replication_key_value")
         return datetime.fromisoformat(value) if value else None
 
-    def _set_bookmark(self, company: str | None, reached: datetime) -> None:
+    def _set_bookmark(self, plan: ReadPlan, company: str | None, reached: datetime) -> None:
         state = self._state_of(company)
-        state["replication_key"] = self.replication_key
+        state["replication_key"] = plan.cursor
         state["replication_key_value"] = instant_literal(reached)
         self.state_manager.is_flushed = False
 
     def _state_of(self, company: str | None) -> dict[str, Any]:
         state: dict[str, Any] = self.get_context_state({COMPANY: company} if company else None)
         return state
-
-
-def utc_now() -> datetime:
-    """The wall clock, aware."""
-    return datetime.now(UTC)
-
-
-logging.getLogger("msal").setLevel(logging.WARNING)

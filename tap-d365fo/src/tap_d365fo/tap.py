@@ -97,13 +97,19 @@ class TapD365FO(Tap):
     def sync_all(self) -> None:  # type: ignore[misc]  # final in the SDK, which has no closing message
         """Sync all streams, then say that this run is complete."""
         selected = [name for name, stream in self.streams.items() if stream.selected]
+        if not selected:
+            message = "no stream is selected; check the catalog and the select rules"
+            raise ConfigError(message)
         ledger = self.source.ledger
-        ledger.append("run.started", streams=selected, companies=self.source.companies)
-        super().sync_all()
-        self._audit.complete = True
-        # Not by the state writer: it swallows a STATE that equals the one before.
-        self.write_message(singer.StateMessage(value=dict(self.state)))
-        ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
+        try:
+            ledger.append("run.started", streams=selected, companies=self.source.companies)
+            super().sync_all()
+            self._audit.complete = True
+            # Not by the state writer: it swallows a STATE that equals the one before.
+            self.write_message(singer.StateMessage(value=dict(self.state)))
+            ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
+        finally:
+            ledger.close()
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

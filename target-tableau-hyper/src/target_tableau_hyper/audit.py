@@ -173,8 +173,9 @@ class Completeness:
             return False
         if not self._finished or self._records() != self._finished_at:
             message = (
-                "the input ended before the tap said that it had sent everything, so it died or was "
-                "cut off; nothing was replaced or published: see the tap's last line, then run again"
+                "the input ended before the tap said that it had sent everything, so it died or "
+                "was cut off; nothing was replaced or published: see the tap's last line, then run "
+                "again"
             )
             raise IntegrityError(message)
         return True

@@ -15,8 +15,7 @@ from target_tableau_hyper.tableau.session import TableauSession
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_tableau_hyper.extract.figures import text
-from target_tableau_hyper.loading import Sealed
+    from target_tableau_hyper.loading import Sealed
     from target_tableau_hyper.run import Run
 
 

@@ -68,7 +68,7 @@ class MessageReader(GenericSingerReader[bytes]):
                 kind = message["type"]
                 callback = by_type.get(kind)
                 if callback is None:
-                    text = f"line {number} of the input is a message of unknown type {str(kind)[:40]!r}"
+                    text = f"line {number} of the input has the unknown type {str(kind)[:40]!r}"
                     raise DataError(text)
                 callback(message)
                 counts[kind] += 1
@@ -84,8 +84,8 @@ class MessageReader(GenericSingerReader[bytes]):
         missing = sorted(requires - line_dict.keys())
         if missing:
             text = (
-                f"a {str(line_dict.get('type', 'Singer'))[:20]} message lacks {', '.join(missing)}; "
-                "the tap breaks the Singer specification"
+                f"a {str(line_dict.get('type', 'Singer'))[:20]} message lacks "
+                f"{', '.join(missing)}; the tap breaks the Singer specification"
             )
             raise DataError(text)
 

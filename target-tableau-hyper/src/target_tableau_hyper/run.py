@@ -71,7 +71,8 @@ class Run:
             self.staging.mkdir(parents=True)
         except OSError as error:
             self._resources.close()
-            message = f"output_dir {str(self.settings.output_dir)!r} cannot be written to: {error.strerror}"
+            directory = str(self.settings.output_dir)
+            message = f"output_dir {directory!r} cannot be written to: {error.strerror}"
             raise ConfigError(message) from error
         if left:
             self.logger.info("removed what unfinished runs left behind: %s", ", ".join(left))
@@ -93,8 +94,9 @@ class Run:
         except OSError as error:
             self.abort(error)
             message = (
-                f"writing below {str(self.settings.output_dir)!r} failed: {error.strerror or error}; "
-                "nothing more was replaced or published, check the disk and run again"
+                f"writing below {str(self.settings.output_dir)!r} failed: "
+                f"{error.strerror or error}; nothing more was replaced or published, check the "
+                "disk and run again"
             )
             raise TransientError(message) from error
         except BaseException as error:
@@ -130,8 +132,8 @@ class Run:
             for other in self.streams:
                 if self.stem(other) == stem:
                     message = (
-                        f"streams {other!r} and {stream!r} would both be stored in {stem}.hyper; give "
-                        "each its own datasources.<stream>.file"
+                        f"streams {other!r} and {stream!r} would both be stored in {stem}.hyper; "
+                        "give each its own datasources.<stream>.file"
                     )
                     raise ConfigError(message)
             self.streams[stream] = StagedStream(stream, self.staging / stem)

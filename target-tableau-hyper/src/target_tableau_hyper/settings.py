@@ -21,8 +21,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default="output",
         title="Output Directory",
         description=(
-            "Where the extracts and their manifests lie. Keep it between runs: an extract is changed "
-            "in place, and only one target may use a directory at a time."
+            "Where the extracts and their manifests lie. Keep it between runs: an extract is "
+            "changed in place, and only one target may use a directory at a time."
         ),
         examples=["output", "/var/lib/finance/extracts"],
     ),
@@ -33,8 +33,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=["upsert", "append-only", "overwrite"],
         title="Load Method",
         description=(
-            "`upsert` replaces rows by key (rows without a key are appended), `append-only` adds every "
-            "record, `overwrite` makes the run's records the whole table."
+            "`upsert` replaces rows by key (rows without a key are appended), `append-only` adds "
+            "every record, `overwrite` makes the run's records the whole table."
         ),
         examples=["upsert"],
     ),
@@ -44,8 +44,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default=True,
         title="Hard Delete",
         description=(
-            "Remove deleted rows. When off, they stay with `_sdc_deleted_at` set. Applies to deletion "
-            "records and to rows that a full read no longer brought (ACTIVATE_VERSION)."
+            "Remove deleted rows. When off, they stay with `_sdc_deleted_at` set. Applies to "
+            "deletion records and to rows that a full read no longer brought (ACTIVATE_VERSION)."
         ),
         examples=[True],
     ),
@@ -58,8 +58,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         description=(
             "`strict` compares the figures that the tap sends with every STATE (`audit`: records, "
             "deletions, sums) with what arrived and demands that the tap finished; `complete` only "
-            "demands that the tap finished (for mappers that drop rows); `off` asks for nothing. A tap "
-            "that sends no figures works with all three."
+            "demands that the tap finished (for mappers that drop rows); `off` asks for nothing. A "
+            "tap that sends no figures works with all three."
         ),
         examples=["strict"],
     ),
@@ -70,8 +70,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=["delivered", "sealed"],
         title="State After",
         description=(
-            "When the STATE is passed on: after everything is `delivered` to Tableau, or once it is "
-            "`sealed` on disk (then keep `output_dir`: the next run delivers what is pending)."
+            "When the STATE is passed on: after everything is `delivered` to Tableau, or once it "
+            "is `sealed` on disk (then keep `output_dir`: the next run delivers what is pending)."
         ),
         examples=["delivered"],
     ),
@@ -81,8 +81,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default=False,
         title="Add Record Metadata",
         description=(
-            "Add the Singer SDK's `_sdc_*` columns. A row whose own values did not change keeps the "
-            "metadata of its last change."
+            "Add the Singer SDK's `_sdc_*` columns. A row whose own values did not change keeps "
+            "the metadata of its last change."
         ),
         examples=[False],
     ),
@@ -93,8 +93,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=[2, 3, 4],
         title="Hyper File Version",
         description=(
-            "File format: 2 for Tableau Server 2021.1 or later (decimals of up to 18 digits), 3 for "
-            "2023.1 or later (38 digits), 4 for 2024.3 or later."
+            "File format: 2 for Tableau Server 2021.1 or later (decimals of up to 18 digits), 3 "
+            "for 2023.1 or later (38 digits), 4 for 2024.3 or later."
         ),
         examples=[3],
     ),
@@ -126,9 +126,10 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=["auto", "overwrite", "update", "none"],
         title="Publish",
         description=(
-            "`auto` sends nothing when nothing changed, the changed rows when they are few, and the "
-            "whole extract otherwise; `overwrite` always sends the whole extract of a change; `update` "
-            "sends changed rows as long as they fit into one request; `none` only writes files."
+            "`auto` sends nothing when nothing changed, the changed rows when they are few, and "
+            "the whole extract otherwise; `overwrite` always sends the whole extract of a change; "
+            "`update` sends changed rows as long as they fit into one request; `none` only writes "
+            "files."
         ),
         examples=["auto"],
     ),
@@ -152,8 +153,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.StringType,
         title="Token Name",
         description=(
-            "Name of the personal access token. One token serves one process at a time: Tableau ends "
-            "the earlier session when it is used again."
+            "Name of the personal access token. One token serves one process at a time: Tableau "
+            "ends the earlier session when it is used again."
         ),
         examples=["finance-pipeline"],
     ),
@@ -212,8 +213,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default=True,
         title="Validate Records",
         description=(
-            "Refuse a record that breaks its schema. When off, whatever fits its column without loss "
-            "is stored (for taps that break their own schema)."
+            "Refuse a record that breaks its schema. When off, whatever fits its column without "
+            "loss is stored (for taps that break their own schema)."
         ),
         examples=[True],
     ),
@@ -300,8 +301,8 @@ def _tableau(config: Mapping[str, Any]) -> TableauSettings | None:
     missing = [name for name in _NEEDED_TO_PUBLISH if not config.get(name)]
     if missing:
         message = (
-            f"tableau_server_url is set, but {' and '.join(missing)} is not; set it, or set publish to "
-            "none to write files only"
+            f"tableau_server_url is set, but {' and '.join(missing)} is not; set it, or set "
+            "publish to none to write files only"
         )
         raise ConfigError(message)
     if not str(url).startswith(("https://", "http://")):

@@ -198,8 +198,8 @@ class HyperTarget(Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         """Refuse: BATCH is not among the capabilities."""
         message = (
-            f"stream {message_dict.get('stream')!r} comes as BATCH files, which this target does not "
-            "take; remove batch_config from the tap's settings"
+            f"stream {message_dict.get('stream')!r} comes as BATCH files, which this target does "
+            "not take; remove batch_config from the tap's settings"
         )
         raise ConfigError(message)
 
@@ -267,8 +267,10 @@ def _what_is_wrong(error: Any) -> str:  # noqa: ANN401 - jsonschema's class has 
         return f"must be {' or '.join(name for name in names if name != 'null')}"
     if error.validator == "enum":
         return f"must be one of {', '.join(str(v) for v in error.validator_value if v is not None)}"
-    if error.validator in {"minimum", "maximum"}:
-        return f"must be at {'least' if error.validator == 'minimum' else 'most'} {error.validator_value}"
+    if error.validator == "minimum":
+        return f"must be at least {error.validator_value}"
+    if error.validator == "maximum":
+        return f"must be at most {error.validator_value}"
     if error.validator == "required":
         return "a required setting is missing"
     return f"breaks {error.validator}"

@@ -167,7 +167,9 @@ def test_text_orders_without_regard_to_case(own_site: Site) -> None:
     assert [row["VendorGroupId"] for row in rows] == ["_", "A", "a", "B", "b"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
+)
 @given(
     size=st.integers(0, 60),
     top=st.none() | st.integers(0, 70),

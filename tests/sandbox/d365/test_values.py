@@ -104,7 +104,9 @@ def test_a_set_of_one_source_has_a_single_pair(site: Site) -> None:
     assert etag_text(row["@odata.etag"]) == "'1,1'"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(
     texts=st.lists(
         # DuckDB stores no lone surrogates; a NUL cannot be stored in F&O either.
@@ -122,7 +124,9 @@ def test_any_text_survives_json(own_site: Site, texts: list[str]) -> None:
     assert [row["Description"] for page in pages for row in page.rows] == texts
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(
     amounts=st.lists(
         st.decimals(min_value=-(10**25), max_value=10**25, places=6), min_size=1, max_size=30

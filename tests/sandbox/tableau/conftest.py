@@ -95,7 +95,9 @@ class Rest:
     session: requests.Session = field(default_factory=requests.Session)
     token: str = ""
 
-    def sign_in(self, name: str, secret: str = "secret", site: str = "contoso") -> requests.Response:
+    def sign_in(
+        self, name: str, secret: str = "secret", site: str = "contoso"
+    ) -> requests.Response:
         credentials = {
             "personalAccessTokenName": name,
             "personalAccessTokenSecret": secret,
@@ -253,9 +255,7 @@ def start(tls: Tls) -> Iterator[Callable[..., Running]]:
 
 
 @pytest.fixture(scope="module")
-def running(
-    start: Callable[..., Running], tmp_path_factory: pytest.TempPathFactory
-) -> Running:
+def running(start: Callable[..., Running], tmp_path_factory: pytest.TempPathFactory) -> Running:
     """One server for all tests of a module; they must not mind each other's data sources."""
     return start(tmp_path_factory.mktemp("server"))
 

@@ -85,9 +85,7 @@ def test_a_refresh_that_is_queued_already_is_turned_away(
 def test_a_cancelled_job_changes_nothing(slow: Running, file: Path, hypers: Hypers) -> None:
     client = slow.sign_in()
     item = publish(client, file, "Cancelled")
-    job = client.datasources.update_hyper_data(
-        item, request_id="c", actions=DELETE_ALL["actions"]
-    )
+    job = client.datasources.update_hyper_data(item, request_id="c", actions=DELETE_ALL["actions"])
     client.jobs.cancel(job)
     with pytest.raises(TSC.JobCancelledException):
         client.jobs.wait_for_job(job, timeout=30)

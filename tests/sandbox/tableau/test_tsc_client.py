@@ -99,9 +99,7 @@ def test_projects_nest_and_are_found_by_path(client: TSC.Server) -> None:
     assert caught.value.code == "409006"
 
 
-def test_a_deleted_project_takes_its_data_sources_along(
-    client: TSC.Server, ledger: Path
-) -> None:
+def test_a_deleted_project_takes_its_data_sources_along(client: TSC.Server, ledger: Path) -> None:
     outer = client.projects.create(TSC.ProjectItem("Doomed"))
     inner = client.projects.create(TSC.ProjectItem("Inside", parent_id=outer.id))
     item = client.datasources.publish(
@@ -196,7 +194,9 @@ def test_overwriting_keeps_the_luid_and_moves_updated_at(
 ) -> None:
     items = [publish(client, default_project, ledger, "Overwritten")]
     items += [
-        publish(client, default_project, hypers.table('"k" INT', f"({n})"), "Overwritten", "Overwrite")
+        publish(
+            client, default_project, hypers.table('"k" INT', f"({n})"), "Overwritten", "Overwrite"
+        )
         for n in range(3)
     ]
     assert len({item.id for item in items}) == 1

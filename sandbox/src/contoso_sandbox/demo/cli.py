@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import uuid
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
+    from contoso_sandbox.demo.pipeline import Line
+
 #: Exit code when the three places do not agree, or the pipeline fails.
 _FAILED = 1
+
+#: Lines of a failed run that are shown again.
+_LAST_LINES = 12
 
 
 @click.command()
@@ -95,11 +101,17 @@ def _run(screen: Screen, project: Path, environment: Mapping[str, str], state: P
     screen.command(f"meltano {' '.join(arguments[1:])}")
     log = state / "meltano.log"
     begun = time.monotonic()
-    with screen.following() as on_line:
+    last_words: deque[str] = deque(maxlen=_LAST_LINES)
+    with screen.following() as show:
         # One id for Meltano, tap, target and ledger.
         own_run = {**environment, "MELTANO_RUN_ID": str(uuid.uuid4())}
+
+        def on_line(line: Line) -> None:
+            last_words.append(line.text)
+            show(line)
+
         code = MeltanoRun(project, own_run, log, on_line).run(*arguments)
-    screen.ended(code, time.monotonic() - begun, log)
+    screen.ended(code, time.monotonic() - begun, log, last_words)
     return code == 0
 
 

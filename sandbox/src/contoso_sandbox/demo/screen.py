@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from rich.console import Console
@@ -79,13 +79,15 @@ class Screen:
 
             yield show
 
-    def ended(self, code: int, seconds: float, log: Path) -> None:
-        """Say how a run ended."""
+    def ended(self, code: int, seconds: float, log: Path, last_words: Iterable[str]) -> None:
+        """Say how a run ended, with its last lines where it failed."""
         place = log.relative_to(self._project)
         if code == 0:
             self._console.print(f"   done in {seconds:.1f} s (log: {place})")
         else:
-            self._console.print(f"   [red]failed with exit code {code}; see {place}[/red]")
+            for text in last_words:
+                self._line(f"[yellow]{escape(text)}[/yellow]")
+            self._line(f"[red]failed with exit code {code}; all of it stands in {place}[/red]")
 
     def comparison(self, comparisons: list[Comparison]) -> None:
         """Draw one row a data source: rows and one sum in D365, in the extract, in Tableau."""

@@ -43,7 +43,11 @@ class ReadPlan:
 
 
 def plan_reading(
-    entity: Entity, settings: EntitySettings, *, catalog_method: str | None = None
+    entity: Entity,
+    settings: EntitySettings,
+    *,
+    catalog_method: str | None = None,
+    catalog_key: str | None = None,
 ) -> ReadPlan:
     """Choose how ``entity`` is read.
 
@@ -51,6 +55,7 @@ def plan_reading(
         entity: What the metadata says.
         settings: What ``entity_settings`` says; it wins.
         catalog_method: Singer replication method where the catalog forces one.
+        catalog_key: Replication key where the catalog names one.
 
     Raises:
         ConfigError: a cursor is asked for that the entity cannot give.
@@ -59,17 +64,17 @@ def plan_reading(
     if wanted == Strategy.FULL:
         return ReadPlan(Strategy.FULL, None, "entity_settings ask for it")
     if wanted == Strategy.CURSOR or settings.replication_key:
-        return ReadPlan(
-            Strategy.CURSOR, _asked_cursor(entity, settings), "entity_settings ask for it"
-        )
-    cursor = detect_cursor(entity)
-    if cursor is None:
-        return ReadPlan(Strategy.FULL, None, "it publishes no time of change")
-    if not entity.key:
-        return ReadPlan(Strategy.FULL, None, "it has no key")
-    if catalog_method == "FULL_TABLE":
-        return ReadPlan(Strategy.FULL, None, "the catalog asks for FULL_TABLE")
-    return ReadPlan(Strategy.CURSOR, cursor, f"{cursor} tells when a row changed")
+        name = settings.replication_key or detect_cursor(entity)
+        return ReadPlan(Strategy.CURSOR, _usable(entity, name), "entity_settings ask for it")
+    detected = detect_cursor(entity)
+    if catalog_key not in {None, detected} and catalog_method != "FULL_TABLE":
+        return ReadPlan(Strategy.CURSOR, _usable(entity, catalog_key), "the catalog asks for it")
+    if detected is not None and entity.key and catalog_method != "FULL_TABLE":
+        return ReadPlan(Strategy.CURSOR, detected, f"{detected} tells when a row changed")
+    reason = "it publishes no time of change" if detected is None else "it has no key"
+    if detected is not None and entity.key:
+        reason = "the catalog asks for FULL_TABLE"
+    return ReadPlan(Strategy.FULL, None, reason)
 
 
 def detect_cursor(entity: Entity) -> str | None:
@@ -79,8 +84,7 @@ def detect_cursor(entity: Entity) -> str | None:
     )
 
 
-def _asked_cursor(entity: Entity, settings: EntitySettings) -> str:
-    name = settings.replication_key or detect_cursor(entity)
+def _usable(entity: Entity, name: str | None) -> str:
     if name is None:
         message = (
             f"{entity.entity_set} publishes no time of change; name one as replication_key in "

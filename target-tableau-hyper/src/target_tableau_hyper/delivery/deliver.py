@@ -132,8 +132,8 @@ class Courier:
                 and found.updated_at < job.created_at - _CLOCK_GRAIN
             ):
                 message = (
-                    f"data source {manifest.datasource!r} does not show what job {job.id} published; "
-                    "the next run delivers again"
+                    f"data source {manifest.datasource!r} does not show what job {job.id} "
+                    "published; the next run delivers again"
                 )
                 raise TransientError(message)
             delivery = self._confirmed(manifest, path, found, job, "overwrite")

@@ -33,14 +33,20 @@ def start_publish(
     def publish(server: TSC.Server) -> TSC.JobItem:
         item = TSC.DatasourceItem(project_id=str(project.id), name=name)
         item.description = description
-        upload_id = server.fileuploads.upload(str(extract))
+        upload_id = server.fileuploads.upload(  # type: ignore[no-untyped-call]
+            str(extract)
+        )
         # ``datasources.publish`` would send files below 64 MB in one piece, held in memory.
-        request, content_type = RequestFactory.Datasource.publish_req_chunked(item)
+        request, content_type = (
+            RequestFactory.Datasource.publish_req_chunked(item)  # type: ignore[no-untyped-call]
+        )
         url = (
             f"{server.datasources.baseurl}?datasourceType=hyper&overwrite=true&asJob=true"
             f"&uploadSessionId={upload_id}"
         )
-        response = server.datasources.post_request(url, request, content_type)
+        response = server.datasources.post_request(  # type: ignore[no-untyped-call]
+            url, request, content_type
+        )
         job: TSC.JobItem = TSC.JobItem.from_response(response.content, server.namespace)[0]
         return job
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from target_tableau_hyper.extract.engine import SCHEMA_NAME, TABLE_NAME
 from target_tableau_hyper.extract.payload import DELETES, UPSERTS
@@ -59,7 +59,7 @@ def start_update(
     """
     return session.call(
         lambda server: server.datasources.update_hyper_data(
-            datasource_id, request_id=request, actions=list(steps), payload=str(payload)
+            datasource_id, request_id=request, actions=cast("Any", list(steps)), payload=str(payload)
         ),
         doing=f"updating data source {name!r}",
         tries=_TRIES,

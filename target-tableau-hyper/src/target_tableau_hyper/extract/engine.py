@@ -107,7 +107,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Several statements, all or nothing; the caller proves afterwards that they took effect."""
+        """Several statements, all or nothing; the caller must prove afterwards that it was all."""
         self.run("BEGIN TRANSACTION")
         try:
             yield
@@ -127,7 +127,7 @@ def named_failures(what: str) -> Iterator[None]:
         yield
     except HyperException as error:
         message = (
-            f"hyperd failed on {what}: {str(error.main_message)[:300]}; nothing was published, check "
-            "free disk space and memory, then run again"
+            f"hyperd failed on {what}: {str(error.main_message)[:300]}; nothing was published, "
+            "check free disk space and memory, then run again"
         )
         raise TransientError(message) from error

@@ -191,12 +191,13 @@ def _sized(stream: str, need: _Need, column: Column, max_digits: int) -> TableCo
     hinted = max(scale, column.scale or 0)
     if need.whole + hinted <= max_digits:
         scale = hinted
-    return _numeric(stream, column.name, need.whole, scale, column.precision or 0, max_digits)
+    wanted = TableColumn(column.name, Kind.NUMERIC, column.precision or 0, scale, whole=need.whole)
+    return _numeric(stream, wanted, max_digits)
 
 
-def _numeric(
-    stream: str, name: str, whole: int, scale: int, precision: int, max_digits: int
-) -> TableColumn:
+def _numeric(stream: str, wanted: TableColumn, max_digits: int) -> TableColumn:
+    """A column of one of the two widths that holds what is wanted."""
+    whole, scale = wanted.whole, wanted.scale
     if whole + scale > max_digits:
         advice = (
             "set hyper_version to 3, which stores up to 38"
@@ -204,14 +205,13 @@ def _numeric(
             else "declare the property as string to store it as text"
         )
         message = (
-            f"stream {stream!r}, column {name!r}: its values need {whole} digits before and {scale} "
-            f"after the decimal point, more than the {max_digits} of this file format; {advice}"
+            f"stream {stream!r}, column {wanted.name!r}: its values need {whole} digits before and "
+            f"{scale} after the decimal point, more than the {max_digits} of this file format; "
+            f"{advice}"
         )
         raise DataError(message)
-    narrow = max_digits == NARROW_DIGITS or max(whole + scale, precision) <= NARROW_DIGITS
-    return TableColumn(
-        name, Kind.NUMERIC, NARROW_DIGITS if narrow else MAX_DIGITS, scale, whole=whole
-    )
+    narrow = max_digits == NARROW_DIGITS or max(whole + scale, wanted.precision) <= NARROW_DIGITS
+    return replace(wanted, precision=NARROW_DIGITS if narrow else MAX_DIGITS)
 
 
 def _joined(
@@ -222,10 +222,15 @@ def _joined(
         return TableColumn(column.name, kind, nullable=not key)
     if new is None or (new.scale <= column.scale and fits(new, column)):
         return replace(column, nullable=not key)
-    whole, scale = max(column.whole, new.whole), max(column.scale, new.scale)
-    precision = max(column.precision, new.precision)
-    joined = _numeric(stream, column.name, whole, scale, precision, max_digits)
-    return replace(joined, nullable=not key)
+    wanted = TableColumn(
+        column.name,
+        Kind.NUMERIC,
+        max(column.precision, new.precision),
+        max(column.scale, new.scale),
+        nullable=not key,
+        whole=max(column.whole, new.whole),
+    )
+    return _numeric(stream, wanted, max_digits)
 
 
 def fits(new: TableColumn, column: TableColumn) -> bool:

@@ -117,16 +117,20 @@ class Manifest:
         """
         try:
             content = json.loads(path.read_bytes())
-            if content.pop("format") != _FORMAT:
-                raise ValueError
+            _check_format(content.pop("format"))
             delivered = content.pop("delivered")
             return cls(**content, delivered=Delivery(**delivered) if delivered else None)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             message = (
-                f"{path.name} is no manifest of this target; restore it, or remove it together with "
-                "its extract and load the stream anew (meltano run --full-refresh)"
+                f"{path.name} is no manifest of this target; restore it, or remove it together "
+                "with its extract and load the stream anew (meltano run --full-refresh)"
             )
             raise IntegrityError(message) from error
+
+
+def _check_format(found: object) -> None:
+    if found != _FORMAT:
+        raise ValueError(found)
 
 
 def totals_text(figures: Figures) -> dict[str, str]:

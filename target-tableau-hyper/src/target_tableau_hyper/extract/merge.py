@@ -160,7 +160,9 @@ def merge(
         if before is None:
             before = Figures.empty()
         before = _summed(database, before, layout)
-        change = row_changes.apply(database, staged, layout.columns, policy, before.rows, payload)
+        change = row_changes.apply(
+            database, staged, layout.columns, policy, rows_before=before.rows, payload=payload
+        )
         expected = before + change.added - change.removed
         _prove_count(database, staged.stream, expected.rows)
     return Merged(
@@ -239,9 +241,9 @@ def _check_keys(database: Database, staged: StagedStream, existing: Sequence[Tab
             missing.add(name)
     if missing and rows:
         message = (
-            f"stream {staged.stream!r} is now keyed by {', '.join(map(repr, sorted(missing)))}, but "
-            "rows of its extract have no value there; remove the extract with its manifest and load "
-            "it anew (meltano run --full-refresh)"
+            f"stream {staged.stream!r} is now keyed by {', '.join(map(repr, sorted(missing)))}, "
+            "but rows of its extract have no value there; remove the extract with its manifest and "
+            "load it anew (meltano run --full-refresh)"
         )
         raise DataError(message)
 
@@ -281,7 +283,8 @@ def _rewrite(engine: Engine, work: Path, layout: Layout) -> None:
         database.run(f"CREATE SCHEMA {quote(fresh.stem)}.{quote(SCHEMA_NAME)}")
         _create_table(database, target, layout.columns)
         values = ", ".join(
-            f"CAST({'NULL' if column.name in new_names else quote(column.name)} AS {column.sql_type})"
+            f"CAST({'NULL' if column.name in new_names else quote(column.name)} AS "
+            f"{column.sql_type})"
             for column in layout.columns
         )
         copied = database.run(f"INSERT INTO {target} SELECT {values} FROM {source}")  # noqa: S608 - quoted

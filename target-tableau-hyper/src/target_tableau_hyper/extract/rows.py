@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError, IntegrityError
-from target_tableau_hyper.extract.engine import TABLE, literal, quote
+from target_tableau_hyper.extract.engine import TABLE, listing, literal, quote
 from target_tableau_hyper.extract.figures import Figures, measure, numerics, quoted
 from target_tableau_hyper.extract.payload import write_payload
 from target_tableau_hyper.extract.schema import DELETED_AT
@@ -69,6 +69,7 @@ def apply(
     staged: StagedStream,
     columns: Sequence[TableColumn],
     policy: Policy,
+    *,
     rows_before: int,
     payload: Path | None,
 ) -> Change:
@@ -175,7 +176,7 @@ def _replace(
     removed = measure(database, TABLE, quoted(columns))
     compared = [i for i, column in enumerate(columns) if not is_metadata(column.name)]
     fresh = "SELECT " + ", ".join(f"c{i}" for i in compared) + " FROM fresh"
-    there = "SELECT " + ", ".join(quote(columns[i].name) for i in compared) + f" FROM {TABLE}"  # noqa: S608 - quoted
+    there = f"SELECT {listing([columns[i].name for i in compared])} FROM {TABLE}"  # noqa: S608 - quoted
     if added.rows == removed.rows and not database.rows(f"{fresh} EXCEPT ALL {there} LIMIT 1"):
         nothing = Figures.empty()
         return Change(0, 0, 0, replaced=False, added=nothing, removed=nothing)

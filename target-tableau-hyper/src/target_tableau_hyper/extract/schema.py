@@ -46,6 +46,14 @@ class Kind(StrEnum):
     TIMESTAMP = "timestamp"
 
 
+#: Formats of strings that have a type of their own, the widest first.
+_STRING_FORMATS = (
+    ("date-time", Kind.TIMESTAMP),
+    ("date", Kind.DATE),
+    ("time", Kind.TIME),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One property of a stream as a column.
@@ -154,15 +162,9 @@ def _kind(types: set[str], formats: set[str]) -> Kind:
     if formats & _DECIMAL_FORMATS and types <= {"string", "number", "integer"}:
         return Kind.NUMERIC
     if types == {"string"}:
-        if "date-time" in formats:
-            return Kind.TIMESTAMP
-        if "date" in formats:
-            return Kind.DATE
-        return Kind.TIME if "time" in formats else Kind.TEXT
-    if types == {"integer"}:
-        return Kind.INTEGER
-    if types in ({"number"}, {"number", "integer"}):
-        return Kind.NUMERIC
+        return next((kind for name, kind in _STRING_FORMATS if name in formats), Kind.TEXT)
+    if types and types <= {"integer", "number"}:
+        return Kind.INTEGER if types == {"integer"} else Kind.NUMERIC
     return Kind.BOOLEAN if types == {"boolean"} else Kind.TEXT
 
 

@@ -63,8 +63,8 @@ def arrivals(staged: StagedStream, columns: Sequence[TableColumn]) -> str:
     if not parts:
         nulls = [f"CAST(NULL AS {column.sql_type}) AS c{i}" for i, column in enumerate(columns)]
         parts.append(
-            f"SELECT {', '.join(nulls)}, CAST(0 AS BIGINT) AS seq, CAST(NULL AS BIGINT) AS version, "
-            "FALSE AS deleted WHERE FALSE"
+            f"SELECT {', '.join(nulls)}, CAST(0 AS BIGINT) AS seq, CAST(NULL AS BIGINT) AS "
+            "version, FALSE AS deleted WHERE FALSE"
         )
     return " UNION ALL ".join(parts)
 

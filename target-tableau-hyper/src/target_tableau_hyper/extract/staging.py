@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 
 from pipeline_core.errors import DataError
 from pipeline_core.files import sync_directory
+from target_tableau_hyper.extract.exact import json_text
 from target_tableau_hyper.extract.schema import DELETED_AT, RECORD_METADATA, Kind
 from target_tableau_hyper.extract.validation import LeftoverCheck
 from target_tableau_hyper.extract.values import (
     MIN_SCALE,
     UnfitAtError,
-    json_text,
     numeric_to_arrow,
     to_arrow,
     whole_digits,
@@ -287,8 +287,9 @@ class SegmentWriter:
             fault = self._leftover.fault(record)
             if fault is not None:
                 message = (
-                    f"stream {self._staged.stream!r}, {self._where(position)}: {fault}; correct the "
-                    "tap's schema, or set validate_records to false to store what fits its column"
+                    f"stream {self._staged.stream!r}, {self._where(position)}: {fault}; correct "
+                    "the tap's schema, or set validate_records to false to store what fits its "
+                    "column"
                 )
                 raise DataError(message)
 

@@ -113,8 +113,8 @@ class ExtractStore:
                 self._next.unlink()
         if not self.manifest.exists():
             message = (
-                f"{self.extract.name} has no manifest, so it was not written by this target; move it "
-                "away, or set datasources.<stream>.file to another name"
+                f"{self.extract.name} has no manifest, so it was not written by this target; move "
+                "it away, or set datasources.<stream>.file to another name"
             )
             raise IntegrityError(message)
         manifest = Manifest.read(self.manifest)
@@ -128,8 +128,8 @@ class ExtractStore:
             if manifest.rows == 0 and self._still_empty():
                 return replace(manifest, sha256=found) if not manifest.is_delivered else manifest
             message = (
-                f"{self.extract.name} was altered since run {manifest.run_id} sealed it; restore it "
-                f"from a copy, or remove it with {self.manifest.name} and load the stream anew "
+                f"{self.extract.name} was altered since run {manifest.run_id} sealed it; restore "
+                f"it from a copy, or remove it with {self.manifest.name} and load the stream anew "
                 "(meltano run --full-refresh)"
             )
             raise IntegrityError(message)

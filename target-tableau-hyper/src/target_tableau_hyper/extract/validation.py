@@ -75,7 +75,7 @@ class LeftoverCheck:
         self.needed = self._validator is not None
 
     def fault(self, record: Mapping[str, Any]) -> str | None:
-        """Why ``record`` breaks its schema, without any of its values; ``None`` when it does not."""
+        """Why ``record`` breaks its schema, without its values; ``None`` when it does not."""
         if self._validator is None:
             return None
         error = next(self._validator.iter_errors(record), None)

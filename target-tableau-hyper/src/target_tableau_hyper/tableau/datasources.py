@@ -23,10 +23,14 @@ def find_datasource(
     """The data source of this name in this project, as the server has it now."""
 
     def look(server: TSC.Server) -> list[TSC.DatasourceItem]:
-        options = TSC.RequestOptions()
+        options = TSC.RequestOptions()  # type: ignore[no-untyped-call]
         if _FILTERABLE.fullmatch(name):
             operator = TSC.RequestOptions.Operator.Equals
-            options.filter.add(TSC.Filter(TSC.RequestOptions.Field.Name, operator, name))
+            options.filter.add(
+                TSC.Filter(  # type: ignore[no-untyped-call]
+                    TSC.RequestOptions.Field.Name, operator, name
+                )
+            )
         return list(TSC.Pager(server.datasources, options))
 
     found = session.call(look, doing=f"looking for data source {name!r}")

@@ -49,6 +49,28 @@ _STATUS = {
     "429": TransientError,
 }
 
+#: What else goes wrong on the way, the narrower class first.
+_CAUSES: tuple[tuple[type[Exception], type[PipelineError], str], ...] = (
+    (
+        requests.exceptions.SSLError,
+        ConfigError,
+        "the server's certificate is not trusted; set ca_bundle to the authority that issued it",
+    ),
+    (requests.Timeout, TransientError, "no answer in time; run again later"),
+    (requests.RequestException, TransientError, "the server cannot be reached; run again later"),
+    (
+        NonXMLResponseError,
+        TransientError,
+        "the answer is not Tableau's (a proxy's page?); run again later",
+    ),
+    (
+        RedirectError,
+        ConfigError,
+        "the server redirects; set tableau_server_url to its final address",
+    ),
+    (NotSignedInError, AuthError, "the session has ended; run again"),
+)
+
 
 def job_purged(code: str) -> bool:
     """Whether Query Job means that the job is over and forgotten."""
@@ -77,48 +99,29 @@ def named_failures(doing: str) -> Iterator[None]:
         raise _translated(error, doing) from error
     except EndpointUnavailableError as error:
         message = (
-            f"{doing} failed: this Tableau Server is too old; version 2021.4 (REST API 3.14) or later "
-            "is needed"
+            f"{doing} failed: this Tableau Server is too old; version 2021.4 (REST API 3.14) or "
+            "later is needed"
         )
         raise ConfigError(message) from error
 
 
 def _translated(error: Exception, doing: str) -> PipelineError:
     if isinstance(error, (ServerResponseError, FailedSignInError)):
-        kind = _STATUS.get(str(error.code)[:3], TransientError)
+        kind: type[PipelineError] = _STATUS.get(str(error.code)[:3], TransientError)
         told = ": ".join(part for part in (error.summary, error.detail) if part)[:300]
         return kind(
             f"{doing} failed: Tableau answered {error.code} {told}{_advice(str(error.code))}"
         )
-    if isinstance(error, InternalServerError) and error.code == _STORAGE_FULL:
-        return ConfigError(f"{doing} failed: the site's storage is full; free some, then run again")
     if isinstance(error, InternalServerError):
+        if error.code == _STORAGE_FULL:
+            return ConfigError(f"{doing} failed: the site's storage is full; free some of it")
         return TransientError(
             f"{doing} failed: Tableau answered HTTP {error.code}; run again later"
         )
-    if isinstance(error, NonXMLResponseError):
-        text = f"{doing} failed: the answer is not Tableau's (a proxy's page?); run again later"
-        return TransientError(text)
-    if isinstance(error, RedirectError):
-        text = (
-            f"{doing} failed: the server redirects to another address; set tableau_server_url to the "
-            "final one (a session is never sent elsewhere)"
-        )
-        return ConfigError(text)
-    if isinstance(error, requests.exceptions.SSLError):
-        text = (
-            f"{doing} failed: the server's certificate is not trusted; set ca_bundle to the authority "
-            "that issued it"
-        )
-        return ConfigError(text)
-    if isinstance(error, requests.Timeout):
-        return TransientError(f"{doing} failed: no answer in time; run again later")
-    if isinstance(error, requests.RequestException):
-        text = (
-            f"{doing} failed: {type(error).__name__}, the server cannot be reached; run again later"
-        )
-        return TransientError(text)
-    return AuthError(f"{doing} failed: the session has ended; run again")
+    for cause, kind, why in _CAUSES:
+        if isinstance(error, cause):
+            return kind(f"{doing} failed: {why}")
+    return TransientError(f"{doing} failed: {type(error).__name__}; run again later")
 
 
 def _advice(code: str) -> str:

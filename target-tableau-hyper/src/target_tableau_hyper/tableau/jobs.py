@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 from tableauserverclient.server.endpoint.exceptions import ServerResponseError
 
 from pipeline_core.errors import TransientError
@@ -20,6 +19,8 @@ from target_tableau_hyper.tableau.failures import job_purged
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
+
+    import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 
     from target_tableau_hyper.tableau.session import TableauSession
 

@@ -30,8 +30,8 @@ def find_project(session: TableauSession, path: str) -> TSC.ProjectItem:
     close = difflib.get_close_matches(path, by_path, n=3, cutoff=0.4)
     hint = f"the closest are {', '.join(map(repr, close))}" if close else "it shows none like it"
     message = (
-        f"site {session.settings.site!r} has no project {path!r}: {hint}; correct tableau_project (or "
-        "the stream's project in datasources), or let the token's user see it"
+        f"site {session.settings.site!r} has no project {path!r}: {hint}; correct tableau_project "
+        "(or the stream's project in datasources), or let the token's user see it"
     )
     raise ConfigError(message)
 

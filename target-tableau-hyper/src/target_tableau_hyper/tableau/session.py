@@ -43,7 +43,7 @@ class TableauSession:
             # As an option of every request it wins over REQUESTS_CA_BUNDLE of the environment.
             options["verify"] = str(settings.ca_bundle)
         try:
-            self.server = TSC.Server(
+            self.server = TSC.Server(  # type: ignore[no-untyped-call]
                 settings.server_url, http_options=options, session_factory=new_session
             )
         except ValueError as error:
@@ -70,7 +70,11 @@ class TableauSession:
         where = f"signing in to {self.settings.server_url}"
         with named_failures(where):
             # Its own version detection swallows every failure and goes on with an API of 2016.
-            self.server.version = self.server.server_info.get().rest_api_version
+            info = self.server.server_info.get()
+        if info is None:
+            message = f"{where} failed: the server does not say which version it has"
+            raise TransientError(message)
+        self.server.version = info.rest_api_version
         credentials = TSC.PersonalAccessTokenAuth(
             self.settings.token_name, self.settings.token_value, site_id=self.settings.site
         )

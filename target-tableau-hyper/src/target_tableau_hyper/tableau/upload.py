@@ -39,7 +39,7 @@ class ChunkedUploads(Fileuploads):
 
     def __init__(self, server: TSC.Server, chunk_bytes: int, logger: logging.Logger) -> None:
         """Send chunks of ``chunk_bytes``."""
-        super().__init__(server)
+        super().__init__(server)  # type: ignore[no-untyped-call]
         self._chunk_bytes = chunk_bytes
         self._logger = logger
         self._sleep = time.sleep
@@ -63,7 +63,9 @@ class ChunkedUploads(Fileuploads):
         total, sent, told_at = path.stat().st_size, 0, time.monotonic()
         with path.open("rb") as file:
             while chunk := file.read(self._chunk_bytes):
-                request, content_type = RequestFactory.Fileupload.chunk_req(chunk)
+                request, content_type = RequestFactory.Fileupload.chunk_req(  # type: ignore[no-untyped-call]
+                    chunk
+                )
                 self.append(session_id, request, content_type)
                 sent += len(chunk)
                 if time.monotonic() - told_at >= _PROGRESS_S:
