@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import NoReturn
 
@@ -10,7 +9,7 @@ import click
 from singer_sdk.exceptions import SingerSDKError
 
 from pipeline_core.edge import run_guarded
-from pipeline_core.errors import ConfigError
+from pipeline_core.errors import ConfigError, PipelineError
 from target_tableau_hyper.target import HyperTarget
 
 
@@ -22,18 +21,15 @@ def main() -> NoReturn:
 def _command() -> None:
     try:
         code = HyperTarget.cli(standalone_mode=False)
+    except PipelineError:
+        raise
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
         raise KeyboardInterrupt from None
-    except FileNotFoundError as error:
-        message = f"the file {str(error.filename)!r} does not exist; correct --config or --input"
-        raise ConfigError(message) from error
-    except json.JSONDecodeError as error:
-        message = f"a --config file is no JSON (line {error.lineno}, column {error.colno})"
-        raise ConfigError(message) from error
     except SingerSDKError as error:
+        # What is left are settings of stream maps and flattening.
         message = f"{type(error).__name__}: {error}"
         raise ConfigError(message) from error
     if isinstance(code, int):

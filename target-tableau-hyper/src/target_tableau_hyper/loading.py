@@ -1,4 +1,4 @@
-"""From staged segments to sealed extracts: merge all streams on copies, prove all, then replace all.
+"""From staged segments to sealed extracts: merge on copies, prove every copy, then replace.
 
 Replacing starts only when every stream is proved, so a run that fails leaves every extract as it
 was.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.target_base import Target
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import FrameType
 
+    import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
     from target_tableau_hyper.audit import Tally
@@ -42,6 +44,30 @@ _PROGRESS_RECORDS = 5_000
 _TERMINATED = 143
 
 _SECRETS = ("tableau_token_value",)
+
+
+_HELP = """Load Singer messages into Hyper extracts and publish them to Tableau.
+
+Reads messages from standard input (or --input), merges them by key into one .hyper file a stream,
+proves every file by counting and adding it up again, and, where tableau_server_url is set, brings
+the published data sources up to date. The last STATE goes to standard output once all of that is
+done; a run that fails leaves Tableau and the files as they were.
+
+\b
+Examples:
+  tap-d365fo --config tap.json | target-tableau-hyper --config target.json
+  target-tableau-hyper --config ENV < messages.singer
+  target-tableau-hyper --about --format markdown
+
+\b
+Settings come from --config FILE (repeatable) and, with --config ENV, from
+TARGET_TABLEAU_HYPER_<SETTING>; --about lists them.
+
+\b
+Exit codes: 0 done, 65 data do not fit, 70 input incomplete or an extract
+altered, 73 another target holds output_dir, 75 try again later, 77 identity
+refused, 78 a setting is wrong, 143 told to stop, 1 anything else.
+"""
 
 
 class RecordBeforeSchemaError(DataError, RecordsWithoutSchemaException):
@@ -97,6 +123,29 @@ class HyperTarget(Target):
         super().append_builtin_config(config_jsonschema)
         # Segments have limits of their own, in rows and bytes.
         config_jsonschema["properties"].pop("batch_size_rows", None)
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """The SDK's command with a help text worth reading."""
+        command = super().get_singer_command()
+        command.help = _HELP
+        return command
+
+    @classmethod
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        """Read the ``--config`` files.
+
+        Raises:
+            ConfigError: one is missing or no JSON.
+        """
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError) as error:
+            files = ", ".join(repr(name) for name in value if name != "ENV")
+            message = f"--config {files} cannot be read as JSON; check name and content of the file"
+            raise ConfigError(message) from error
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings; unlike the SDK's own check, never print a value.

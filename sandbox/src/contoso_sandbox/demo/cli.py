@@ -75,7 +75,7 @@ def _tell(project: Path, state: Path, extracts: Path, *, days: int, scale: float
         screen.contoso(contoso, time.monotonic() - begun)
         environment = _environment(contoso, state, extracts)
         screen.step("First run: everything is new")
-        if not _run(screen, project, environment, state):
+        if not _run(screen, project, environment, state, str(uuid.uuid4())):
             return False
         names = sorted(source.name for source in contoso.tableau.datasources())
         first = compare(contoso, extracts, names, state)
@@ -87,29 +87,32 @@ def _tell(project: Path, state: Path, extracts: Path, *, days: int, scale: float
         screen.step("Second run: only what changed")
         contoso.d365.requests.clear()
         contoso.tableau.requests.clear()
-        if not _run(screen, project, environment, state):
+        run_id = str(uuid.uuid4())
+        if not _run(screen, project, environment, state, run_id):
             return False
         second = compare(contoso, extracts, names, state)
         screen.comparison(second)
-        screen.travelled(contoso, extracts, names)
+        screen.travelled(contoso, extracts, names, run_id)
         screen.farewell(extracts, state)
     return bool(names) and all(c.equal for c in (*first, *second))
 
 
-def _run(screen: Screen, project: Path, environment: Mapping[str, str], state: Path) -> bool:
+def _run(
+    screen: Screen, project: Path, environment: Mapping[str, str], state: Path, run_id: str
+) -> bool:
     arguments = ("--environment=sandbox", "run", "tap-d365fo", "target-tableau-hyper")
     screen.command(f"meltano {' '.join(arguments[1:])}")
     log = state / "meltano.log"
     begun = time.monotonic()
     last_words: deque[str] = deque(maxlen=_LAST_LINES)
     with screen.following() as show:
-        # One id for Meltano, tap, target and ledger.
-        own_run = {**environment, "MELTANO_RUN_ID": str(uuid.uuid4())}
 
         def on_line(line: Line) -> None:
             last_words.append(line.text)
             show(line)
 
+        # One id for Meltano, tap, target and ledger.
+        own_run = {**environment, "MELTANO_RUN_ID": run_id}
         code = MeltanoRun(project, own_run, log, on_line).run(*arguments)
     screen.ended(code, time.monotonic() - begun, log, last_words)
     return code == 0

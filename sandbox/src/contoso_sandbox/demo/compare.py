@@ -78,16 +78,19 @@ def compare(contoso: Contoso, extracts: Path, names: list[str], scratch: Path) -
 
 
 def _amount(contoso: Contoso, entity_set: EntitySet) -> str | None:
-    """The amount with the largest turnover: the one that says most when it agrees."""
+    """The amount with the largest sum; where all are zero (the GL balances), the liveliest one."""
     names = [p.name for p in entity_set.properties if p.ax_type is AxType.REAL]
     if not names:
         return None
-    turnovers = ", ".join(f'sum(abs("{name}"))' for name in names)
-    query = f'SELECT {turnovers} FROM "{entity_set.name}"'  # noqa: S608 - names of our own model
-    turnover = contoso.world.cursor().execute(query).fetchone() or ()
-    by_name = {name: Decimal(value or 0) for name, value in zip(names, turnover, strict=True)}
-    largest = max(names, key=by_name.__getitem__)
-    return largest if by_name[largest] else None
+    for figure in ('abs(sum("{}"))', 'sum(abs("{}"))'):
+        figures = ", ".join(figure.format(name) for name in names)
+        query = f'SELECT {figures} FROM "{entity_set.name}"'  # noqa: S608 - names of our own model
+        found = contoso.world.cursor().execute(query).fetchone() or ()
+        by_name = {name: Decimal(value or 0) for name, value in zip(names, found, strict=True)}
+        largest = max(names, key=by_name.__getitem__)
+        if by_name[largest]:
+            return largest
+    return None
 
 
 def _in_d365(contoso: Contoso, name: str, amount: str | None) -> Figure:

@@ -6,14 +6,13 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-
-    from rich.console import Console
 
     from contoso_sandbox.contoso import Contoso
     from contoso_sandbox.demo.compare import Comparison, Figure
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
 _MB = 1024 * 1024
 
 #: The narrowest terminal in which rows and sums stand side by side.
-_WIDE = 150
-
-_PLACES = ("D365", "extract", "Tableau")
+_WIDE = 176
 
 #: Lines that say nothing to someone who watches: the SDK's metrics and start-up remarks.
 _NOISE = ("METRIC", "Skipping parse", "Beginning ", "Skipping deselected")
@@ -109,17 +106,18 @@ class Screen:
             table.add_row(name, *(f"{kind.get(name, 0):,}" for kind in changes))
         self._table(table)
 
-    def travelled(self, contoso: Contoso, extracts: Path, names: list[str]) -> None:
-        """Say what the second run moved, on both sides."""
+    def travelled(self, contoso: Contoso, extracts: Path, names: list[str], run_id: str) -> None:
+        """Say what the run moved, on both sides."""
         read = contoso.d365.requests.rows_by_set()
         table = _plain_table(
             "data source", "rows read", "inserted", "updated", "deleted", "delivered"
         )
         for name in names:
             manifest = json.loads((extracts / f"{name}.manifest.json").read_text("utf-8"))
-            delta = manifest["delta"]
-            changes = [f"{delta[kind]:,}" for kind in ("inserted", "updated", "deleted")]
-            how = manifest["delivered"]["how"] if any(delta.values()) else "nothing to send"
+            touched = manifest["run_id"] == run_id
+            delta = manifest["delta"] if touched else {}
+            changes = [f"{delta.get(kind, 0):,}" for kind in ("inserted", "updated", "deleted")]
+            how = manifest["delivered"]["how"] if touched else "nothing to send"
             table.add_row(name, f"{read.get(name, 0):,}", *changes, how)
         sent = sum(request.request_bytes for request in contoso.tableau.requests)
         size = sum(file.stat().st_size for file in extracts.glob("*.hyper"))
@@ -144,7 +142,9 @@ class Screen:
         self._console.print(f"   {text}", soft_wrap=True)
 
     def _table(self, table: Table) -> None:
-        self._console.print(table, width=max(self._console.width, _WIDE), soft_wrap=True)
+        # A table wider than the terminal is wrapped there, not cut here.
+        wide = Console(file=self._console.file, width=max(self._console.width, _WIDE))
+        wide.print(table, highlight=False)
 
 
 def _plain_table(*columns: str) -> Table:
@@ -158,8 +158,8 @@ def _plain_table(*columns: str) -> Table:
 
 def _comparison_table(comparisons: list[Comparison], *, rows: bool, sums: bool) -> Table:
     columns = ["data source"]
-    columns += [f"rows {place}" for place in _PLACES] if rows else []
-    columns += ["sum of", *_PLACES] if sums else []
+    columns += ["rows D365", "extract", "Tableau"] if rows else []
+    columns += ["sum of", "D365", "extract", "Tableau"] if sums else []
     table = _plain_table(*columns, "")
     for c in comparisons:
         places = (c.d365, c.extract, c.tableau)

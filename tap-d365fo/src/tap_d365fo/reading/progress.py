@@ -34,7 +34,7 @@ class Progress:
         """Say what the partition came to."""
         now = time.monotonic()
         _logger.info(
-            "%s: %d rows in %d pages, %.1f s", self._name, self.rows, self.pages, now - self._begun
+            "%s: %d rows, %d pages, %.1f s", self._name, self.rows, self.pages, now - self._begun
         )
 
     def _rate(self, now: float) -> float:

@@ -37,9 +37,7 @@ def start_publish(
             str(extract)
         )
         # ``datasources.publish`` would send files below 64 MB in one piece, held in memory.
-        request, content_type = (
-            RequestFactory.Datasource.publish_req_chunked(item)  # type: ignore[no-untyped-call]
-        )
+        request, content_type = RequestFactory.Datasource.publish_req_chunked(item)  # type: ignore[no-untyped-call]
         url = (
             f"{server.datasources.baseurl}?datasourceType=hyper&overwrite=true&asJob=true"
             f"&uploadSessionId={upload_id}"

@@ -59,7 +59,10 @@ def start_update(
     """
     return session.call(
         lambda server: server.datasources.update_hyper_data(
-            datasource_id, request_id=request, actions=cast("Any", list(steps)), payload=str(payload)
+            datasource_id,
+            request_id=request,
+            actions=cast("Any", list(steps)),
+            payload=str(payload),
         ),
         doing=f"updating data source {name!r}",
         tries=_TRIES,

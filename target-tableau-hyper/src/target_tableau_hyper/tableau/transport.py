@@ -1,4 +1,4 @@
-"""HTTP habits that tableauserverclient lacks: retries that are safe, one authority, no redirects."""
+"""HTTP habits that tableauserverclient lacks: safe retries, one authority, no redirects."""
 
 from __future__ import annotations
 

@@ -244,13 +244,15 @@ def _calculate(operator: str, left: _Term, right: _Term) -> _Term:
         raise _incompatible(_OPERATOR_NAMES[operator], left, right)
     whole = left.kind == right.kind == "integer" and operator != "divby"
     symbol = {"add": "+", "sub": "-", "mul": "*", "mod": "%"}.get(operator, "//" if whole else "/")
+    divides = operator in {"div", "divby", "mod"}
+    # A division by zero is null and so selects nothing.
+    divisor = f"nullif({right.sql}, 0)" if divides else right.sql
     return _Term(
-        f"({left.sql} {symbol} {right.sql})",
+        f"({left.sql} {symbol} {divisor})",
         "integer" if whole else "number",
         "Edm.Int64" if whole else "Edm.Decimal",
         left.parameters + right.parameters,
-        # A division by zero is NULL in DuckDB.
-        left.nullable or right.nullable or operator in {"div", "divby", "mod"},
+        left.nullable or right.nullable or divides,
     )
 
 
