@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import psutil
@@ -94,8 +95,8 @@ def test_every_cell_arrives_and_later_only_changes_travel(meltano: Meltano, tmp_
 
     with Ledger(meltano.ledger, run_id="check", actor="test") as ledger:
         assert ledger.verify() > 0
-        finished = [e for e in ledger.events() if e.event == "run.finished"]
-        assert len(finished) == 3
+        finished = [e.actor for e in ledger.events() if e.event == "run.finished"]
+        assert Counter(finished) == {"tap-d365fo": 3, "target-tableau-hyper": 3}
 
 
 def test_a_tap_that_dies_half_way_publishes_nothing_and_the_next_run_converges(

@@ -16,8 +16,9 @@ class RunSummary:
     """One run, as its events tell it.
 
     Attributes:
-        outcome: ``complete`` once the tap said so, ``failed`` where an effect failed after its
-            intent, ``incomplete`` otherwise.
+        actors: Who wrote events: the tap, the target.
+        finished: Those of them that came to their end.
+        failed: Whether an effect failed after its intent.
         open_intents: Effects that were begun and of which nothing more is known.
     """
 
@@ -26,8 +27,17 @@ class RunSummary:
     last_ts: str
     events: int = 0
     rows: int = 0
-    outcome: str = "incomplete"
+    actors: set[str] = field(default_factory=set)
+    finished: set[str] = field(default_factory=set)
+    failed: bool = False
     open_intents: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> str:
+        """``failed``, ``complete`` when all who took part came to their end, or ``incomplete``."""
+        if self.failed:
+            return "failed"
+        return "complete" if self.actors == self.finished else "incomplete"
 
 
 def summarise(events: Iterable[Event]) -> list[RunSummary]:
@@ -37,15 +47,15 @@ def summarise(events: Iterable[Event]) -> list[RunSummary]:
         run = runs.setdefault(event.run_id, RunSummary(event.run_id, event.ts, event.ts))
         run.last_ts = event.ts
         run.events += 1
+        run.actors.add(event.actor)
         body = event.body
         if event.event == "partition.read":
             run.rows += int(body["rows"])
-        elif event.event == "run.finished" and run.outcome != "failed":
-            run.outcome = "complete"
+        elif event.event == "run.finished":
+            run.finished.add(event.actor)
         elif event.event.endswith(".intent"):
             run.open_intents[event.seq] = event.event.removesuffix(".intent")
         elif event.event.endswith((".verified", ".failed")):
             run.open_intents.pop(int(body["intent"]), None)
-            if event.event.endswith(".failed"):
-                run.outcome = "failed"
+            run.failed = run.failed or event.event.endswith(".failed")
     return list(runs.values())

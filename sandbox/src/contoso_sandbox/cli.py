@@ -19,6 +19,7 @@ from contoso_sandbox.state import Credentials, RunningBox, meltano_settings
 
 _EXIT_BUSY = 73
 _EXIT_NOT_RUNNING = 69
+_EXIT_STALE = 65
 _DEFAULT_DIRECTORY = Path("var/sandbox")
 _DEFAULT_PORT_BASE = 9440
 #: What d365fo-client sends to a server on localhost.
@@ -36,22 +37,26 @@ _directory = click.option(
 )
 
 
-@click.group()
+# "\b" keeps click from rewrapping the lines below it.
+_HELP = """Contoso in a box: Entra ID, Dynamics 365 F&O and Tableau Server on loopback.
+
+All three speak HTTPS on 127.0.0.1 with a throw-away certificate authority, hold the made-up
+books of four Contoso companies, and behave like the real services as far as a reader of D365
+and a publisher to Tableau can tell. Nothing leaves this machine.
+
+\b
+A first round:
+  contoso-sandbox serve                        (in one terminal)
+  eval "$(contoso-sandbox env)"                (in another)
+  meltano run tap-d365fo target-tableau-hyper
+  contoso-sandbox advance --days 3             (new, changed and deleted rows)
+  meltano run tap-d365fo target-tableau-hyper
+"""
+
+
+@click.group(help=_HELP)
 def main() -> None:
-    r"""Contoso in a box: Entra ID, Dynamics 365 F&O and Tableau Server on loopback.
-
-    All three speak HTTPS on 127.0.0.1 with a throw-away certificate authority, hold the made-up
-    books of four Contoso companies, and behave like the real services as far as a reader of D365
-    and a publisher to Tableau can tell. Nothing leaves this machine.
-
-    \b
-    A first round:
-      contoso-sandbox serve                 (in one terminal)
-      eval "$(contoso-sandbox env)"         (in another)
-      meltano run tap-d365fo target-tableau-hyper
-      contoso-sandbox advance --days 3      (new, changed and deleted rows)
-      meltano run tap-d365fo target-tableau-hyper
-    """
+    """Run the command that the arguments name."""
 
 
 @main.command()
@@ -109,10 +114,8 @@ def serve(
     # Here and not above: the other commands answer at once, without loading the servers.
     from contoso_sandbox.contoso import AlreadyRunningError, Contoso, Ports  # noqa: PLC0415
     from contoso_sandbox.serving import PortBusyError  # noqa: PLC0415
+    from contoso_sandbox.world import StaleWorldError  # noqa: PLC0415
 
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     try:
         box = Contoso.start(
             directory,
@@ -126,7 +129,12 @@ def serve(
         _fail(f"{error}; use --port-base N for other ports or --any-port for free ones", _EXIT_BUSY)
     except AlreadyRunningError as error:
         _fail(f"{error}; stop it first or use another --dir", _EXIT_BUSY)
+    except StaleWorldError as error:
+        _fail(str(error), _EXIT_STALE)
+    stopped = threading.Event()
     with box:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
         _greet(box.running, directory)
         stopped.wait()
         Console().print("Stopping.")
@@ -159,7 +167,17 @@ def advance(days: int, directory: Path) -> None:
 
     Posts journals and invoices, changes vendors, deletes purchase orders, and prints what changed.
     """
-    _print_summary(_ask(directory).advance(days), title=f"Posted {days} business day(s)")
+    summary = _ask(directory).advance(days)
+    changes = {kind: summary[kind] for kind in ("inserted", "updated", "deleted")}
+    table = Table("entity set", *changes)
+    for name in dict.fromkeys(name for rows in changes.values() for name in rows):
+        table.add_row(
+            name, *(f"{rows[name]:,}" if name in rows else "" for rows in changes.values())
+        )
+    _align_numbers(table)
+    console = Console()
+    console.print(f"Posted {', '.join(summary['days'])}.", soft_wrap=True)
+    console.print(table)
 
 
 @main.command()
@@ -170,14 +188,14 @@ def status(directory: Path) -> None:
     console = Console()
     console.print(
         f"Running since {facts['started_at']} (process {facts['pid']}), "
-        f"business date {facts['business_date']}"
+        f"business date {facts['business_date']}",
+        soft_wrap=True,
     )
     console.print(_addresses(facts))
     table = Table("entity set", "rows", "rows sent")
     for name, rows in facts["rows"].items():
         table.add_row(name, f"{rows:,}", f"{facts['rows_travelled'].get(name, 0):,}")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    _align_numbers(table)
     console.print(table)
 
 
@@ -212,7 +230,7 @@ def _greet(running: RunningBox, directory: Path) -> None:
     console.print(_addresses(facts))
     console.print(f"Credentials: {directory / 'credentials.json'} (throw-away, mode 0600)")
     console.print(f"CA bundle:   {running.ca_bundle}", soft_wrap=True)
-    option = "" if directory == _DEFAULT_DIRECTORY else f" --dir {directory}"
+    option = "" if directory == _DEFAULT_DIRECTORY else f" --dir {shlex.quote(str(directory))}"
     console.print(
         f'Next, in another terminal:  eval "$(contoso-sandbox env{option})"', soft_wrap=True
     )
@@ -228,11 +246,9 @@ def _addresses(facts: dict[str, Any]) -> Table:
     return table
 
 
-def _print_summary(summary: dict[str, Any], *, title: str) -> None:
-    console = Console()
-    console.print(f"[bold]{title}[/bold]")
-    for name, value in summary.items():
-        console.print(f"  {name.replace('_', ' ')}: {value}", soft_wrap=True)
+def _align_numbers(table: Table) -> None:
+    for column in table.columns[1:]:
+        column.justify = "right"
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -241,3 +257,6 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 main.add_command(demo)
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from os import getpid
 from typing import TYPE_CHECKING, Self
 
+import duckdb
 from cryptography import x509
 
 from contoso_sandbox.control import create_control_app
@@ -130,7 +131,7 @@ class Contoso:
             raise AlreadyRunningError(message)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ExitStack() as parts:
-            world = World.open(directory, seed=seed, scale=scale)
+            world = _open_world(directory, seed=seed, scale=scale)
             parts.callback(world.close)
             tableau = TableauServer(directory / "tableau")
             parts.callback(tableau.close)
@@ -230,6 +231,17 @@ class Contoso:
     ) -> None:
         """Stop it."""
         self.stop()
+
+
+def _open_world(directory: Path, *, seed: int, scale: float) -> World:
+    try:
+        return World.open(directory, seed=seed, scale=scale)
+    except duckdb.IOException as error:
+        # Two boxes started at the same time; DuckDB lets one process in.
+        if "lock" not in str(error):
+            raise
+        message = f"another process has the data of {directory} open"
+        raise AlreadyRunningError(message) from error
 
 
 def _stop_together(servers: Sequence[HttpsServer]) -> None:

@@ -10,6 +10,7 @@ import hmac
 import json
 import ssl
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -56,7 +57,7 @@ def create_control_app(box: Contoso, token: str) -> Starlette:
 
     async def forget_requests(_request: Request) -> Response:
         box.d365.requests.clear()
-        return Response(status_code=204)
+        return _json({})
 
     def guarded(endpoint: Any) -> Any:  # noqa: ANN401 - any async endpoint
         async def checked(request: Request) -> Response:
@@ -101,6 +102,10 @@ class ControlClient:
         answer: list[dict[str, Any]] = self._send("GET", "/requests")
         return answer
 
+    def forget_requests(self) -> None:
+        """Empty the request log, for example between two runs that are to be compared."""
+        self._send("DELETE", "/requests")
+
     def _send(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         request = ClientRequest(  # noqa: S310 - always https
             self._running.control_url + path,
@@ -121,11 +126,11 @@ class ControlClient:
 
 
 def _status(box: Contoso, started: datetime) -> dict[str, object]:
-    cursor = box.world.cursor()
     rows = {}
-    for name in box.world.environment.entity_sets:
-        counted = cursor.execute(f'SELECT count(*) FROM "{name}"').fetchone()  # noqa: S608 - own names
-        rows[name] = counted[0] if counted else 0
+    with closing(box.world.cursor()) as cursor:
+        for name in box.world.environment.entity_sets:
+            counted = cursor.execute(f'SELECT count(*) FROM "{name}"').fetchone()  # noqa: S608 - own names
+            rows[name] = counted[0] if counted else 0
     return {
         "pid": box.running.pid,
         "started_at": started,
@@ -135,7 +140,7 @@ def _status(box: Contoso, started: datetime) -> dict[str, object]:
         "d365_url": box.d365_url,
         "tableau_url": box.tableau_url,
         "business_date": box.world.today,
-        "companies": [str(company) for company in box.world.companies],
+        "companies": list(box.world.companies),
         "rows": rows,
         "requests": len(box.d365.requests),
         "rows_travelled": box.d365.requests.rows_by_set(),

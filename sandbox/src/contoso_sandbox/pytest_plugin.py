@@ -6,13 +6,15 @@ counts requests takes ``new_contoso`` instead.
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from contoso_sandbox.contoso import Contoso
 
@@ -31,18 +33,34 @@ class NewContoso(Protocol):
 
 
 @pytest.fixture(scope="session")
-def contoso(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contoso]:
-    """Run one box for the session; leave its data as it is."""
+def contoso_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float, int], Path]:
+    """Make directories with fresh books; equal scale and seed are drawn once and then copied."""
     # Here: the servers are loaded only where a test asks for them.
+    from contoso_sandbox.world import World  # noqa: PLC0415
+
+    drawn: dict[tuple[float, int], Path] = {}
+
+    def home(scale: float = SCALE, seed: int = 7) -> Path:
+        if (scale, seed) not in drawn:
+            drawn[scale, seed] = tmp_path_factory.mktemp("books")
+            World.open(drawn[scale, seed], seed=seed, scale=scale).close()
+        directory = tmp_path_factory.mktemp("contoso")
+        return shutil.copytree(drawn[scale, seed], directory, dirs_exist_ok=True)
+
+    return home
+
+
+@pytest.fixture(scope="session")
+def contoso(contoso_home: Callable[[float, int], Path]) -> Iterator[Contoso]:
+    """Run one box for the session; leave its data as it is."""
     from contoso_sandbox.contoso import Contoso  # noqa: PLC0415
 
-    directory = tmp_path_factory.mktemp("contoso")
-    with Contoso.start(directory, scale=SCALE, page_size=PAGE_SIZE) as box:
+    with Contoso.start(contoso_home(SCALE, 7), page_size=PAGE_SIZE) as box:
         yield box
 
 
 @pytest.fixture
-def new_contoso(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewContoso]:
+def new_contoso(contoso_home: Callable[[float, int], Path]) -> Iterator[NewContoso]:
     """Start boxes that belong to one test."""
     from contoso_sandbox.contoso import Contoso  # noqa: PLC0415
 
@@ -56,11 +74,7 @@ def new_contoso(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewContoso
             token_life_s: int = 3599,
         ) -> Contoso:
             box = Contoso.start(
-                tmp_path_factory.mktemp("contoso"),
-                scale=scale,
-                seed=seed,
-                page_size=page_size,
-                token_life_s=token_life_s,
+                contoso_home(scale, seed), page_size=page_size, token_life_s=token_life_s
             )
             return boxes.enter_context(box)
 

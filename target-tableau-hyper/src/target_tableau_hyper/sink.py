@@ -8,7 +8,7 @@ from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.sinks import Sink
 
 from pipeline_core.errors import DataError
-from target_tableau_hyper.extract.schema import DELETED_AT, RECORD_METADATA, columns_of, with_keys
+from target_tableau_hyper.extract.schema import DELETED_AT, RECORD_METADATA, columns_of, require_keys
 from target_tableau_hyper.extract.staging import SegmentWriter
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class HyperSink(Sink):
                 "format": "date-time",
             }
         self.columns = columns_of(stream_name, self.schema)
-        with_keys(self.columns, stream_name, self.key_properties)
+        require_keys(self.columns, stream_name, self.key_properties)
         self.staged = run.staged_stream(stream_name)
         self.staged.adopt(self.columns, self.key_properties)
         self.writer = SegmentWriter(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.sandbox.d365.site import Site
 
 from contoso_sandbox.tls import Tls, create_tls
-from tests.sandbox.d365.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import requests
+from tests.sandbox.d365.small import ENVIRONMENT, create_database
 
 from contoso_sandbox.d365 import D365
 from contoso_sandbox.serving import HttpsServer
-from tests.sandbox.d365.small import ENVIRONMENT, create_database
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contoso_sandbox.tls import Tls
 
 PAGE_SIZE = 10
-TOKEN = "taken unchecked"  # noqa: S105 - these tests are not about tokens
+TOKEN = "taken unchecked"
 TENANT_ID = "5f0c1c6e-0000-4000-8000-000000000001"
 
 

@@ -53,18 +53,15 @@ def test_each_part_is_answered_in_turn_even_a_failing_one(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "boundary", "status"),
+    ("line", "boundary"),
     [
-        pytest.param("GET VendorGroups HTTP/1.1", "another", 400, id="boundary does not match"),
-        pytest.param("nonsense", BOUNDARY, 400, id="no request line"),
-        pytest.param("POST $batch HTTP/1.1", BOUNDARY, 200, id="a batch in a batch: inner 400"),
+        pytest.param("GET VendorGroups HTTP/1.1", "another", id="boundary does not match"),
+        pytest.param("nonsense", BOUNDARY, id="no request line"),
+        pytest.param("POST $batch HTTP/1.1", BOUNDARY, id="a batch in a batch"),
     ],
 )
-def test_a_bad_batch_is_refused(site: Site, line: str, boundary: str, status: int) -> None:
-    answer = post(site, line, boundary=boundary)
-    assert answer.status == status
-    if status == 200:
-        assert inner(answer)[0][0] == 400
+def test_a_bad_batch_is_refused(site: Site, line: str, boundary: str) -> None:
+    assert post(site, line, boundary=boundary).status == 400
 
 
 def test_more_than_five_thousand_operations_are_refused(site: Site) -> None:

@@ -11,12 +11,12 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.sandbox.d365.small import ENVIRONMENT, VENDORS, create_database
 
 from contoso_sandbox.d365.errors import RefusedError
 from contoso_sandbox.d365.filters.parser import parse_filter
 from contoso_sandbox.d365.filters.sql import compile_filter
 from contoso_sandbox.model import AxType, EntitySet, Property
-from tests.sandbox.d365.small import ENVIRONMENT, VENDORS, create_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

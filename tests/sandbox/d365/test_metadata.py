@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.sandbox.d365.small import ENVIRONMENT, VENDORS
 
 from contoso_sandbox.d365.csdl import edmx
 from contoso_sandbox.model import AxType
-from tests.sandbox.d365.small import ENVIRONMENT, VENDORS
 
 if TYPE_CHECKING:
     from tests.sandbox.d365.site import Site
@@ -139,7 +139,12 @@ def test_the_metadata_services_filter(
 
 def test_top_skip_count_and_orderby_work(site: Site) -> None:
     answer = site.get(
-        "/Metadata/PublicEntities", top="2", skip="1", count="true", orderby="Name desc", select="Name"
+        "/Metadata/PublicEntities",
+        top="2",
+        skip="1",
+        count="true",
+        orderby="Name desc",
+        select="Name",
     )
     assert answer.json["@odata.count"] == 4
     assert [d["Name"] for d in answer.json["value"]] == [

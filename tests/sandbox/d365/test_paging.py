@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.sandbox.d365.site import PAGE_SIZE, Site, options_of
 
 if TYPE_CHECKING:

@@ -47,9 +47,14 @@ def test_a_filter_on_another_company_works_across_companies(site: Site) -> None:
     assert accounts(site, filter="dataAreaId eq 'GBSI'", cross_company="true") == ["GB-1"]
 
 
-@pytest.mark.parametrize("path", ["/data/ExchangeRates", "/data/GeneralJournalAccountEntryBiEntities"])
+@pytest.mark.parametrize(
+    "path", ["/data/ExchangeRates", "/data/GeneralJournalAccountEntryBiEntities"]
+)
 def test_a_shared_set_is_never_confined(site: Site, path: str) -> None:
-    plain, crossing = site.get(path, count="true"), site.get(path, count="true", cross_company="true")
+    plain, crossing = (
+        site.get(path, count="true"),
+        site.get(path, count="true", cross_company="true"),
+    )
     assert plain.json["@odata.count"] == crossing.json["@odata.count"] > 0
     assert "dataAreaId" not in plain.rows[0]
 
@@ -129,7 +134,9 @@ def test_a_row_is_read_by_its_key(site: Site, path: str, name: str, value: objec
 
 
 def test_a_single_row_is_an_object_with_context_and_etag(site: Site) -> None:
-    answer = site.get("/data/VendorGroups(dataAreaId='usmf',VendorGroupId='30')", select="Description")
+    answer = site.get(
+        "/data/VendorGroups(dataAreaId='usmf',VendorGroupId='30')", select="Description"
+    )
     assert answer.json == {
         "@odata.context": f"{site.url}/data/$metadata#VendorGroups(Description)/$entity",
         "@odata.etag": 'W/"JzEsMSc="',
@@ -162,7 +169,9 @@ def test_a_row_of_another_company_needs_cross_company(site: Site) -> None:
         pytest.param("VendorsV2('usmf')", id="bare value for a composite key"),
         pytest.param("VendorsV2(dataAreaId='usmf',Name='x')", id="no key property"),
         pytest.param("VendorsV2()", id="empty"),
-        pytest.param("VendorsV2(dataAreaId eq 'usmf',VendorAccountNumber='x')", id="no equals sign"),
+        pytest.param(
+            "VendorsV2(dataAreaId eq 'usmf',VendorAccountNumber='x')", id="no equals sign"
+        ),
         pytest.param("VendorsV2(dataAreaId=usmf,VendorAccountNumber='x')", id="unquoted"),
         pytest.param("GeneralJournalAccountEntryBiEntities('x')", id="wrong type"),
     ],

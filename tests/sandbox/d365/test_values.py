@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.sandbox.d365.small import VENDOR_ROWS, VENDORS
 
 if TYPE_CHECKING:

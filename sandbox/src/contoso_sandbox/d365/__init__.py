@@ -48,8 +48,8 @@ class D365:
 
         Args:
             environment: What is published; one table per set, as ``contoso_sandbox.model`` says.
-            cursor: Gives the calling thread its own cursor. Every change to a row must change its
-                ``__rec_version`` or its row id; the server remembers orders by these.
+            cursor: Makes a cursor for one request, which closes it. Every change to a row must
+                change its ``__rec_version`` or its row id; the server remembers orders by these.
             tokens: Checks the signature of access tokens.
             tenant_id: The tenant that tokens must come from.
             applications: Client ids registered at the start.

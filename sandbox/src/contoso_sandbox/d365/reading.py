@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ class Reader:
     """Answers reads of one environment from its database.
 
     Attributes:
-        cursor: Gives the calling thread its own DuckDB cursor.
+        cursor: Makes a DuckDB cursor for one request, which closes it.
         default_company: The company that a read without ``cross-company=true`` is confined to.
     """
 
@@ -115,12 +115,12 @@ class Reader:
     @contextmanager
     def _snapshot(self) -> Iterator[DuckDBPyConnection]:
         """Open a transaction, so that count, order and rows are of one state of the data."""
-        cursor = self.cursor()
-        cursor.execute("BEGIN TRANSACTION READ ONLY")
-        try:
-            yield cursor
-        finally:
-            cursor.execute("ROLLBACK")
+        with closing(self.cursor()) as cursor:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                yield cursor
+            finally:
+                cursor.execute("ROLLBACK")
 
 
 def _order_by(entity_set: EntitySet, options: Options) -> str:

@@ -15,6 +15,7 @@ INPUT_TAX = "130700"
 VENDOR_BALANCE = "200100"
 EXCHANGE_GAIN = "801400"
 EXCHANGE_LOSS = "801500"
+ROUNDING = "618900"
 
 #: Number, type, name; in the order in which somebody once keyed them in, not by number.
 _ACCOUNTS = """

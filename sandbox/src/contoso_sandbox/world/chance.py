@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-_MACROS = """
+#: Stored in the world's database, the seed written in.
+MACROS = """
 CREATE MACRO books.draw(tag, n) AS hash({seed}, tag, n);
 -- 0 .. k - 1
 CREATE MACRO books.below(tag, n, k) AS
@@ -76,4 +77,4 @@ CREATE MACRO books.cost_center(tag, n) AS
 
 def create_macros(cursor: duckdb.DuckDBPyConnection, seed: int) -> None:
     """Define the macros of a world; they stay in its database, the seed written into them."""
-    cursor.execute(_MACROS.replace("{seed}", str(int(seed))))
+    cursor.execute(MACROS.replace("{seed}", str(int(seed))))

@@ -90,26 +90,32 @@ def found_companies(posting: Posting) -> None:
     posting.insert_rows("Ledgers", [_ledger(company) for company in COMPANIES])
     # The ledger's RecId is published twice: as the row's own and as what GL headers refer to.
     posting.execute("UPDATE Ledgers SET LedgerRecId = __rec_id")
-    for company in COMPANIES:
-        posting.execute(
-            """
-            INSERT INTO books.company
-            SELECT $company, $country, $language, $accounting_currency, $reporting_currency,
-                $calendar, LedgerRecId, $tax_percent, $tax_code, $vendor_prefix, $time_zone, $site, 0
-            FROM Ledgers WHERE lower(LegalEntityId) = $company
-            """,
-            company=company.company,
-            country=company.country,
-            language=company.language,
-            accounting_currency=company.accounting_currency,
-            reporting_currency=company.reporting_currency,
-            calendar=company.calendar,
-            tax_percent=company.tax_percent,
-            tax_code=company.tax_code,
-            vendor_prefix=company.vendor_prefix,
-            time_zone=company.time_zone,
-            site=f"{company.vendor_prefix}1",
-        )
+    posting.keep(
+        "books.company",
+        [
+            {
+                "company": company.company,
+                "country": company.country,
+                "language": company.language,
+                "accounting_currency": company.accounting_currency,
+                "reporting_currency": company.reporting_currency,
+                "calendar": company.calendar,
+                "tax_percent": company.tax_percent,
+                "tax_code": company.tax_code,
+                "vendor_prefix": company.vendor_prefix,
+                "time_zone": company.time_zone,
+                "site": f"{company.vendor_prefix}1",
+                "vendors": 0,
+            }
+            for company in COMPANIES
+        ],
+    )
+    posting.execute(
+        """
+        UPDATE books.company AS c SET ledger = l.LedgerRecId
+        FROM Ledgers AS l WHERE lower(l.LegalEntityId) = c.company
+        """
+    )
 
 
 def _legal_entity(company: Company, number: int) -> dict[str, object]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from contoso_sandbox.world.accounts import ROUNDING
 
+if TYPE_CHECKING:
     from contoso_sandbox.world.posting import Posting
 
 #: How vendors number their invoices.
@@ -78,14 +77,14 @@ FROM (
 """
 
 #: Company, vendor, amounts of the lines: the largest, the smallest, and what rounds badly.
-_HANDMADE: tuple[tuple[str, str, tuple[Decimal, ...]], ...] = (
-    ("usmf", "US-101", (Decimal("999999999999.99"),)),
-    ("usmf", "US-102", (Decimal("-0.05"),)),
-    ("usmf", "O'NEIL-1", (Decimal("0.01"),)),
-    ("usmf", "US*01", (Decimal("-0.05"), Decimal("0.01"), Decimal("0.04"))),
-    ("demf", "DE-101", (Decimal("0.01"), Decimal("0.02"), Decimal("123456789.99"))),
-    ("gbsi", "GB-101", (Decimal("-0.05"), Decimal("100000.005").quantize(Decimal("0.01")))),
-    ("2", "2-1", (Decimal("0.05"), Decimal("0.05"), Decimal("0.05"))),
+_HANDMADE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("usmf", "US-101", ("999999999999.99",)),
+    ("usmf", "US-102", ("-0.05",)),
+    ("usmf", "O'NEIL-1", ("0.01",)),
+    ("usmf", "US*01", ("-0.05", "0.01", "0.04")),
+    ("demf", "DE-101", ("0.01", "0.02", "123456789.99")),
+    ("gbsi", "GB-101", ("-0.05", "100000.01")),
+    ("2", "2-1", ("0.05", "0.05", "0.05")),
 )
 
 
@@ -104,39 +103,48 @@ def draft_direct(posting: Posting, count: int) -> None:
 
 def draft_handmade(posting: Posting) -> None:
     """Draft the invoices whose amounts hurt, all on the middle work day."""
-    for number, (company, vendor, amounts) in enumerate(_HANDMADE):
-        draft = f"H{number}"
-        posting.execute(
-            """
-            INSERT INTO draft
-            SELECT $id, v.company, v.account, concat('HURTS-', $id), day, day + v.term_days,
-                c.accounting_currency, '', 'Amounts that hurt \U0001f4b8',
-                day + INTERVAL 11 HOUR
-            FROM books.vendor AS v JOIN books.company AS c USING (company),
-                (SELECT quantile_disc(day, 0.5) AS day FROM work_day)
-            WHERE v.company = $company AND v.account = $vendor
-            """,
-            id=draft,
-            company=company,
-            vendor=vendor,
-        )
-        _add_lines(posting, draft, amounts)
+    posting.keep(
+        "handmade_draft",
+        [
+            {"id": f"H{number}", "company": company, "account": vendor}
+            for number, (company, vendor, _) in enumerate(_HANDMADE)
+        ],
+    )
+    posting.execute(
+        """
+        INSERT INTO draft
+        SELECT h.id, v.company, v.account, concat('HURTS-', h.id), day, day + v.term_days,
+            c.accounting_currency, '', 'Amounts that hurt 💸', day + INTERVAL 11 HOUR
+        FROM handmade_draft AS h
+        JOIN books.vendor AS v USING (company, account)
+        JOIN books.company AS c USING (company),
+        (SELECT quantile_disc(day, 0.5) AS day FROM work_day)
+        """
+    )
+    posting.keep(
+        "draft_line",
+        [
+            {
+                "id": f"H{number}",
+                "line": line,
+                "main_account": ROUNDING,
+                "department": "001",
+                "cost_center": "007",
+                "item": "",
+                "description": "Rounding",
+                "unit": "",
+                "quantity": 1,
+                "price": amount,
+                "amount": amount,
+                "order_line": 0,
+            }
+            for number, (_, _, amounts) in enumerate(_HANDMADE)
+            for line, amount in enumerate(amounts, start=1)
+        ],
+    )
 
 
 def clear(posting: Posting) -> None:
     """Forget the drafts: they are posted or parked."""
     posting.execute("DELETE FROM draft")
     posting.execute("DELETE FROM draft_line")
-
-
-def _add_lines(posting: Posting, draft: str, amounts: Sequence[Decimal]) -> None:
-    for line, amount in enumerate(amounts, start=1):
-        posting.execute(
-            """
-            INSERT INTO draft_line VALUES
-                ($id, $line, '618900', '001', '007', '', 'Rounding', '', 1, $amount, $amount, 0)
-            """,
-            id=draft,
-            line=line,
-            amount=amount,
-        )

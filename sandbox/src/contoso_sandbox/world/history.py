@@ -42,12 +42,12 @@ class Volume:
 
 
 def volume_at(scale: float) -> Volume:
-    """Size of the world: at scale 1 about 3,000 invoices and 18,000 journal account entries."""
+    """Size of the world: at scale 1 about 3,000 invoices and 19,000 journal account entries."""
     return Volume(
         orders=max(60, round(2000 * scale)),
-        direct_invoices=max(40, round(1500 * scale)),
+        direct_invoices=max(40, round(1400 * scale)),
         parked_invoices=max(30, round(100 * scale)),
-        journals=max(8, round(280 * scale)),
+        journals=max(8, round(250 * scale)),
     )
 
 

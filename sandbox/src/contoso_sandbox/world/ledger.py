@@ -95,9 +95,7 @@ def write_vouchers(posting: Posting) -> None:
         "header_base": FIRST_REC_ID["GeneralJournalEntryBiEntities"],
         "header_first": posting.insert("GeneralJournalEntryBiEntities", _HEADERS),
     }
-    first_line = posting.insert(
-        "GeneralJournalAccountEntryBiEntities", _ACCOUNT_ENTRIES, **headers
-    )
+    first_line = posting.insert("GeneralJournalAccountEntryBiEntities", _ACCOUNT_ENTRIES, **headers)
     posting.insert(
         "GeneralJournalAccountEntries",
         _CUSTOM_ENTRIES,

@@ -1,4 +1,4 @@
-"""Accounts payable: posts drafts to the invoice journal, the vendor ledger and the general ledger."""
+"""Accounts payable: drafts become posted invoices, vendor transactions and vouchers."""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ SELECT books.as_typed(d.company, 'pending', d.id) AS dataAreaId,
     CASE WHEN books.percent('submission', d.id, 30)
         THEN CAST(books.guid('submission', d.id) AS VARCHAR)
         ELSE '00000000-0000-0000-0000-000000000000' END AS BusinessDocumentSubmissionId_W,
-    CASE WHEN books.percent('comment', d.id, 15) THEN 'See mail.\nAsk "A. P."' ELSE '' END AS Comment,
+    CASE WHEN books.percent('comment', d.id, 15) THEN 'See mail.\nAsk "A. P."' ELSE '' END
+        AS Comment,
     row_number() OVER (ORDER BY d.posted_at, d.id) - 1 AS nth
 FROM draft AS d
 JOIN books.company AS c USING (company)

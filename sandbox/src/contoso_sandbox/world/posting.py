@@ -64,8 +64,11 @@ class Posting:
     def __init__(
         self, cursor: duckdb.DuckDBPyConnection, environment: Environment, day: date
     ) -> None:
-        """Prepare the work; the caller owns the transaction."""
+        """Prepare the work; the caller owns the transaction, and calls ``finish`` in it."""
         self._cursor = cursor
+        self._numbers: dict[str, int] = dict(
+            cursor.execute("SELECT name, next FROM books.counter").fetchall()
+        )
         self.day = day
         self.tally = Tally()
         self._columns = {
@@ -90,8 +93,7 @@ class Posting:
             The number, counted over all history, of the row whose ``nth`` is 0.
         """
         columns = self._columns[entity_set]
-        # ``WHERE name = ...`` and not a join: the statement reads the counter before it moves.
-        first = self.execute("SELECT next FROM books.counter WHERE name = $name", name=entity_set)
+        first = self._numbers.get(entity_set, 0)
         offset = _REC_ID_OFFSET.get(entity_set, "0")
         rec_id = f"books.rec_id({FIRST_REC_ID[entity_set]}, {first} + nth) + {offset}"
         automatic = [f"{rec_id} AS __rec_id"]
@@ -104,21 +106,24 @@ class Posting:
             f" SELECT * EXCLUDE (nth), {', '.join(automatic)} FROM ({select})",
             **parameters,
         )
-        self._move_counter(entity_set, first + count)
+        self._numbers[entity_set] = first + count
         if count:
             self.tally.inserted[entity_set] += count
         return first
 
     def insert_rows(self, entity_set: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Insert a few rows made in Python; all have the same columns."""
-        names = list(rows[0])
-        values = ", ".join(f'unnest(${name}) AS "{name}"' for name in names)
-        parameters = {name: [row[name] for row in rows] for name in names}
         self.insert(
             entity_set,
-            # unnest() yields the lists side by side, in their order.
-            f"SELECT *, row_number() OVER () - 1 AS nth FROM (SELECT {values})",  # noqa: S608
-            **parameters,
+            f"SELECT *, row_number() OVER () - 1 AS nth FROM ({_side_by_side(rows)})",  # noqa: S608
+            **_columns(rows),
+        )
+
+    def keep(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Insert a few rows into a table of the books, or a temporary one."""
+        self.execute(
+            f"INSERT INTO {table} BY NAME {_side_by_side(rows)}",
+            **_columns(rows),
         )
 
     def update(
@@ -176,10 +181,20 @@ class Posting:
 
     def take(self, sequence: str, count: int) -> int:
         """Reserve ``count`` consecutive numbers of a number sequence; returns the first."""
-        first = self.execute("SELECT next FROM books.counter WHERE name = $name", name=sequence)
-        self._move_counter(sequence, first + count)
+        first = self._numbers.get(sequence, 0)
+        self._numbers[sequence] = first + count
         return first
 
-    def _move_counter(self, name: str, following: int) -> None:
-        self.execute("DELETE FROM books.counter WHERE name = $name", name=name)
-        self.execute("INSERT INTO books.counter VALUES ($name, $next)", name=name, next=following)
+    def finish(self) -> None:
+        """Write down how far the number sequences got."""
+        self.execute("DELETE FROM books.counter")
+        self.keep("books.counter", [{"name": n, "next": v} for n, v in self._numbers.items()])
+
+
+def _side_by_side(rows: Sequence[Mapping[str, object]]) -> str:
+    """Select that turns bound lists, one a column, into rows; ``unnest`` keeps their order."""
+    return "SELECT " + ", ".join(f'unnest(${name}) AS "{name}"' for name in rows[0])
+
+
+def _columns(rows: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}

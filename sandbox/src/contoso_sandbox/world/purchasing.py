@@ -19,8 +19,8 @@ WITH document AS MATERIALIZED (
         FROM numbered($first, $count))
     JOIN books.company USING (company)
 )
-SELECT d.* EXCLUDE (slot), v.account AS vendor, v.name AS vendor_name, v.vendor_group, v.currency, v.term,
-    v.payment_method, c.country, c.language, c.time_zone, c.site, c.tax_code,
+SELECT d.* EXCLUDE (slot), v.account AS vendor, v.name AS vendor_name, v.currency,
+    v.term, v.payment_method, c.country, c.language, c.time_zone, c.site, c.tax_code,
     -- A number range of its own in each company; some came with an import.
     CASE number
         WHEN 3 THEN 'PO*0003'
@@ -205,7 +205,10 @@ def _set_status(posting: Posting, status: str) -> None:
         "PurchaseOrderHeadersV2", f"PurchaseOrderStatus = $status{delivered}", these, status=status
     )
     posting.update(
-        "PurchaseOrderLinesV2", f"PurchaseOrderLineStatus = $status{delivered}", these, status=status
+        "PurchaseOrderLinesV2",
+        f"PurchaseOrderLineStatus = $status{delivered}",
+        these,
+        status=status,
     )
 
 

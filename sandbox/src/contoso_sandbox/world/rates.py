@@ -37,34 +37,32 @@ def publish_history(posting: Posting, seed: int, first: date) -> None:
             first.month - 1, (posting.day.year - first.year) * 12 + posting.day.month
         )
     ]
-    for currency in _DOLLARS:
-        posting.execute(
-            "INSERT INTO books.unit_rate VALUES ($currency, $currency, DATE '1900-01-01', 1)",
-            currency=currency,
-        )
-    for start in starts:
-        _publish(posting, start, seed)
+    posting.keep(
+        "books.unit_rate",
+        [{"from_currency": c, "to_currency": c, "starts": date.min, "rate": 1} for c in _DOLLARS],
+    )
+    _publish(posting, starts, seed)
     _close_previous(posting)
 
 
 def publish_today(posting: Posting, seed: int) -> None:
     """Write the rates of the posting's day; those of the day before get an end date."""
-    _publish(posting, posting.day, seed)
+    _publish(posting, [posting.day], seed)
     _close_previous(posting)
 
 
-def _publish(posting: Posting, start: date, seed: int) -> None:
-    posting.insert_rows("ExchangeRates", list(_rates_on(start, seed)))
+def _publish(posting: Posting, starts: list[date], seed: int) -> None:
+    posting.insert_rows("ExchangeRates", [r for day in starts for r in _rates_on(day, seed)])
     posting.execute(
         """
         INSERT INTO books.unit_rate
-        SELECT FromCurrency, ToCurrency, $start,
+        SELECT FromCurrency, ToCurrency, CAST(StartDate AS DATE),
             CASE ConversionFactor
                 WHEN 'Hundred' THEN CAST(Rate AS DECIMAL(20, 10)) * CAST(0.01 AS DECIMAL(2, 2))
                 ELSE CAST(Rate AS DECIMAL(20, 10)) * CAST(0.0001 AS DECIMAL(4, 4)) END
-        FROM ExchangeRates WHERE StartDate = books.noon($start)
+        FROM ExchangeRates WHERE CAST(StartDate AS DATE) IN (SELECT unnest($starts))
         """,
-        start=start,
+        starts=starts,
     )
 
 

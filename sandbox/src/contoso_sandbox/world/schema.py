@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from contoso_sandbox.model import REC_ID, REC_VERSION, AxType, EntitySet, Environment, Property
+from contoso_sandbox.world.chance import MACROS
 
 if TYPE_CHECKING:
     import duckdb
@@ -69,8 +70,8 @@ def create_tables(cursor: duckdb.DuckDBPyConnection, environment: Environment) -
 
 
 def fingerprint(environment: Environment) -> str:
-    """Digest of all table definitions: tells whether a stored world fits this program."""
-    digest = hashlib.sha256(_BOOKS.encode())
+    """Digest of all definitions that a database keeps: does a stored world fit this program?"""
+    digest = hashlib.sha256((_BOOKS + MACROS).encode())
     for entity_set in environment.entity_sets.values():
         digest.update(_table(entity_set, environment).encode())
     return digest.hexdigest()

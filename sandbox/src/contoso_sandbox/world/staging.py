@@ -27,6 +27,7 @@ CREATE TEMP TABLE draft_line (
     item VARCHAR, description VARCHAR, unit VARCHAR, quantity DECIMAL(18, 2),
     price DECIMAL(18, 2), amount DECIMAL(18, 2), order_line BIGINT
 );
+CREATE TEMP TABLE handmade_draft (id VARCHAR, company VARCHAR, account VARCHAR);
 CREATE TEMP TABLE voucher (
     voucher VARCHAR, company VARCHAR, accounting_date DATE, document_date DATE,
     document_number VARCHAR, category VARCHAR, posted_at TIMESTAMP, created_by VARCHAR

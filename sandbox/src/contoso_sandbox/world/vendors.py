@@ -21,7 +21,7 @@ _GROUPS = {
     "40": ("Intercompany vendors", "Net45"),
     "50": ("Freight & customs", "Net60"),
 }
-_ITEM_COLUMNS = ("item", "text", "unit", "price", "account", "kind")
+_ITEM_COLUMNS = ("item", "description", "unit", "price", "main_account", "category")
 #: Even the smallest world has vendors beside the handmade ones.
 _FEWEST = 40
 
@@ -87,7 +87,8 @@ SELECT books.as_typed(company, 'vendor', id) AS dataAreaId,
     payment_method AS DefaultVendorPaymentMethodName,
     CASE WHEN term = 'Net10' THEN '1%D07' ELSE '' END AS CashDiscountCode,
     CASE WHEN books.percent('invoice account', id, 5) AND slot BETWEEN 11 AND 1000
-        THEN lag(account) OVER (PARTITION BY company ORDER BY slot) ELSE account END AS InvoiceVendorAccountNumber,
+        THEN lag(account) OVER (PARTITION BY company ORDER BY slot) ELSE account END
+        AS InvoiceVendorAccountNumber,
     concat(left(country, 2), 100000000 + books.below('tax number', id, 899999999))
         AS TaxExemptNumber,
     concat(10 + books.below('tin', id, 89), '-', 1000000 + books.below('tin', id, 8999999))
@@ -235,20 +236,16 @@ def _open_groups(posting: Posting) -> None:
 
 def _lay_out_handmade(posting: Posting) -> None:
     """Give the handmade vendors the first slots of their companies; they replace generated ones."""
-    for company in COMPANIES:
-        mine = [vendor for vendor in VENDORS if vendor.company == company.company]
-        for slot, vendor in enumerate(mine):
-            posting.execute(
-                """
-                INSERT INTO books.handmade VALUES
-                    ($company, $slot, $account, $name, $street, $phone, $notes, $offset_account)
-                """,
-                slot=slot,
-                **asdict(vendor),
-            )
-    for slot, item in enumerate(ITEMS):
-        posting.execute(
-            "INSERT INTO books.item VALUES ($slot, $item, $text, $unit, $price, $account, $kind)",
-            slot=slot,
-            **dict(zip(_ITEM_COLUMNS, item, strict=True)),
-        )
+    slots = Counter[str]()
+    rows: list[dict[str, object]] = []
+    for vendor in VENDORS:
+        rows.append({"slot": slots[vendor.company], **asdict(vendor)})
+        slots[vendor.company] += 1
+    posting.keep("books.handmade", rows)
+    posting.keep(
+        "books.item",
+        [
+            {"slot": slot, **dict(zip(_ITEM_COLUMNS, item, strict=True))}
+            for slot, item in enumerate(ITEMS)
+        ],
+    )

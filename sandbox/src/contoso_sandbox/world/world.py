@@ -55,8 +55,8 @@ class World:
 
         Args:
             directory: Folder of ``contoso.duckdb``.
-            seed: What the world is drawn from. A world that exists keeps its own.
-            scale: Size: 1 is the demo, 60 a million journal lines. A world that exists keeps its own.
+            seed: What a new world is drawn from; one that exists keeps its own.
+            scale: Size of a new world: 1 is the demo, 60 has a million journal lines.
 
         Raises:
             StaleWorldError: the stored world does not fit this version of the sandbox.
@@ -99,6 +99,7 @@ class World:
             try:
                 posting = Posting(cursor, self.environment, day)
                 post_day(posting, seed=self._seed, scale=self._scale)
+                posting.finish()
                 cursor.execute("UPDATE books.state SET today = $day", {"day": day})
                 cursor.execute("COMMIT")
             except BaseException:
@@ -118,7 +119,9 @@ def _make(path: Path, *, seed: int, scale: float) -> None:
         connection.execute("BEGIN")
         create_tables(connection, environment)
         create_macros(connection, seed)
-        write_history(Posting(connection, environment, OPENING_DAY), seed=seed, scale=scale)
+        posting = Posting(connection, environment, OPENING_DAY)
+        write_history(posting, seed=seed, scale=scale)
+        posting.finish()
         connection.execute(
             "INSERT INTO books.state VALUES ($today, $seed, $scale, $fingerprint)",
             {
@@ -137,7 +140,9 @@ def _state(
     connection: duckdb.DuckDBPyConnection, environment: Environment
 ) -> tuple[date, int, float]:
     try:
-        row = connection.execute("SELECT today, seed, scale, fingerprint FROM books.state").fetchone()
+        row = connection.execute(
+            "SELECT today, seed, scale, fingerprint FROM books.state"
+        ).fetchone()
     except duckdb.CatalogException as error:
         raise StaleWorldError(StaleWorldError.__doc__) from error
     if row is None or row[3] != fingerprint(environment):

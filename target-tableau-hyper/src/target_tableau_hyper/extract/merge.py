@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
@@ -30,7 +31,7 @@ from target_tableau_hyper.extract.layout import (
     plan_layout,
 )
 from target_tableau_hyper.extract.schema import Kind
-from target_tableau_hyper.extract.values import MAX_DIGITS
+from target_tableau_hyper.extract.values import MAX_DIGITS, digits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,8 +224,8 @@ def _measured(
         if other is not None and numeric and not fits(other, column):
             name = quote(column.name)
             high, low = database.row(f"SELECT max({name}), min({name}) FROM {TABLE}")  # noqa: S608 - quoted
-            largest = max(abs(high or 0), abs(low or 0))
-            measured.append(replace(column, whole=len(str(int(largest))) if largest >= 1 else 0))
+            whole = max(digits_of(Decimal(value or 0))[0] for value in (high, low))
+            measured.append(replace(column, whole=whole))
         else:
             measured.append(column)
     return tuple(measured)

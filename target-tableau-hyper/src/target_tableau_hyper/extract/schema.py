@@ -98,7 +98,7 @@ def columns_of(stream: str, schema: Mapping[str, Any]) -> tuple[Column, ...]:
     return tuple(_column(name, definition) for name, definition in properties.items())
 
 
-def with_keys(columns: Sequence[Column], stream: str, keys: Sequence[str]) -> None:
+def require_keys(columns: Sequence[Column], stream: str, keys: Sequence[str]) -> None:
     """Check that every key property is a column.
 
     Raises:

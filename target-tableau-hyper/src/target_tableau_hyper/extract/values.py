@@ -7,6 +7,7 @@ its position. No value ever passes through a float.
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ MAX_DIGITS = 38
 
 #: Money has two decimals even where this run's amounts happen to be whole.
 MIN_SCALE = 2
+
+_FIRST = datetime(1, 1, 1)  # noqa: DTZ001 - a bound of the calendar itself
+_LAST = datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001 - likewise
 
 ARROW_TYPES = {
     Kind.TEXT: pa.string(),
@@ -135,7 +139,18 @@ def _fast_integers(values: Sequence[Any]) -> pa.Array:
 
 
 def _fast_cast(target: pa.DataType) -> Callable[[Sequence[Any]], pa.Array]:
-    return lambda values: pc.cast(pa.array(values, pa.string()), target)
+    # An offset can move a text of year 1 or 9999 out of the calendar; Arrow and Hyper go on counting.
+    first = pa.scalar(_FIRST, pa.timestamp("us")).cast(target)
+    last = pa.scalar(_LAST, pa.timestamp("us")).cast(target)
+
+    def cast(values: Sequence[Any]) -> pa.Array:
+        array = pc.cast(pa.array(values, pa.string()), target)
+        bounds = pc.min_max(array)
+        if pc.less(bounds["min"], first).as_py() or pc.greater(bounds["max"], last).as_py():
+            raise OverflowError
+        return array
+
+    return cast
 
 
 def _fast_times(values: Sequence[Any]) -> pa.Array:
