@@ -12,7 +12,6 @@ import stat
 import subprocess
 import sys
 import time
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from contoso_sandbox.state import RunningBox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from contoso_sandbox.pytest_plugin import NewContoso
 
@@ -189,7 +189,7 @@ def test_readers_see_whole_days_while_contoso_advances(new_contoso: NewContoso) 
     with session_for(box) as session:
         posting = Thread(target=box.world.advance, args=(2,))
         posting.start()
-        answers = []
+        answers: list[dict[str, Any]] = []
         while posting.is_alive() or not answers:
             answers.append(session.get(url, timeout=60).json())
         posting.join()

@@ -83,13 +83,13 @@ class Site:
     def small(cls, tls: Tls, *, account_entries: int = 25, page_size: int = PAGE_SIZE) -> Self:
         return cls(tls, create_database(account_entries=account_entries), page_size)
 
-    def get(self, path: str, *, headers: Mapping[str, str] | None = None, **options: str) -> Answer:
+    def get(self, path: str, **options: str) -> Answer:
         """Read ``path``; ``filter="..."`` becomes ``$filter``, ``cross_company`` its own option."""
         query = {
             key.replace("_", "-") if key == "cross_company" else f"${key}": value
             for key, value in options.items()
         }
-        return self.request("GET", path + ("?" + urlencode(query) if query else ""), headers)
+        return self.request("GET", path + ("?" + urlencode(query) if query else ""))
 
     def request(
         self,

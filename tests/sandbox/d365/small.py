@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import duckdb
 
 from contoso_sandbox.model import (
@@ -16,9 +14,6 @@ from contoso_sandbox.model import (
     Navigation,
     Property,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _S, _E = AxType.STRING, AxType.ENUM
 
@@ -120,106 +115,26 @@ ENVIRONMENT = Environment(
     labels={"@SYS13342": "Company", "@SYS2": "Vendor account", "@SYS1": "Vendors V2"},
 )
 
+# fmt: off
 #: Column values in published order, then RecId, RecVersion and the etag's further pairs.
 VENDOR_ROWS = [
-    # fmt: off
-    (
-        "usmf",
-        "US-101",
-        'Fabrikam "East" \\ West',
-        "30",
-        "No",
-        "No",
-        "GMTMINUS0500EASTERNTIME",
-        "750.000000",
-        1980,
-        5637144577,
-        "2026-06-26 12:00:00",
-        "2019-03-04 07:15:30",
-        "0f8fad5b-d9cb-469f-a165-70867728950e",
-        True,
-        22565421177,
-        75000468,
-        ";1,5637144580",
-    ),
-    (
-        "USMF",
-        "US-102",
-        "Tailspin Toys",
-        "30",
-        "All",
-        "Yes",
-        None,
-        "33.330000",
-        0,
-        0,
-        "1900-01-01 12:00:00",
-        "1900-01-01 00:00:00",
-        "00000000-0000-0000-0000-000000000000",
-        False,
-        22565421176,
-        0,
-        ";0,0",
-    ),
-    (
-        "usmf",
-        " RFI-1",
-        "",
-        "20",
-        None,
-        None,
-        None,
-        "-0.050000",
-        0,
-        9007199254740993,
-        "1900-01-01 12:00:00",
-        "2154-12-31 23:59:59",
-        "00000000-0000-0000-0000-000000000000",
-        False,
-        22565421178,
-        1,
-        ";0,0",
-    ),
-    (
-        "gbsi",
-        "GB-1",
-        "Zürich 📦\nLine two\ttab",
-        "30",
-        "No",
-        "No",
-        None,
-        "999999999999.990000",
-        -1,
-        -1,
-        "1900-01-01 12:00:00",
-        "1900-01-01 00:00:00",
-        "00000000-0000-0000-0000-000000000000",
-        False,
-        22565421179,
-        1,
-        ";0,0",
-    ),
-    (
-        "demf",
-        "DE-O'Hara/1",
-        None,
-        "",
-        "No",
-        "No",
-        None,
-        "0.000000",
-        0,
-        0,
-        "1900-01-01 12:00:00",
-        "1900-01-01 00:00:00",
-        "00000000-0000-0000-0000-000000000000",
-        False,
-        22565421180,
-        901775392,
-        ";0,0",
-    ),
-    # fmt: on
+    ("usmf", "US-101", 'Fabrikam "East" \\ West', "30", "No", "No", "GMTMINUS0500EASTERNTIME",
+     "750.000000", 1980, 5637144577, "2026-06-26 12:00:00", "2019-03-04 07:15:30",
+     "0f8fad5b-d9cb-469f-a165-70867728950e", True, 22565421177, 75000468, ";1,5637144580"),
+    ("USMF", "US-102", "Tailspin Toys", "30", "All", "Yes", None,
+     "33.330000", 0, 0, "1900-01-01 12:00:00", "1900-01-01 00:00:00",
+     "00000000-0000-0000-0000-000000000000", False, 22565421176, 0, ";0,0"),
+    ("usmf", " RFI-1", "", "20", None, None, None,
+     "-0.050000", 0, 9007199254740993, "1900-01-01 12:00:00", "2154-12-31 23:59:59",
+     "00000000-0000-0000-0000-000000000000", False, 22565421178, 1, ";0,0"),
+    ("gbsi", "GB-1", "Zürich 📦\nLine two\ttab", "30", "No", "No", None,
+     "999999999999.990000", -1, -1, "1900-01-01 12:00:00", "1900-01-01 00:00:00",
+     "00000000-0000-0000-0000-000000000000", False, 22565421179, 1, ";0,0"),
+    ("demf", "DE-O'Hara/1", None, "", "No", "No", None,
+     "0.000000", 0, 0, "1900-01-01 12:00:00", "1900-01-01 00:00:00",
+     "00000000-0000-0000-0000-000000000000", False, 22565421180, 901775392, ";0,0"),
 ]
+# fmt: on
 GROUP_ROWS = [
     ("usmf", "30", "Other vendors", 1, 1),
     ("usmf", "20", "Parts", 2, 1),
@@ -245,14 +160,10 @@ def create_database(*, account_entries: int = 25) -> duckdb.DuckDBPyConnection:
         ("ExchangeRates", RATE_ROWS),
     ):
         marks = ", ".join("?" * len(rows[0]))
-        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - constants
     connection.execute(
-        "INSERT INTO GeneralJournalAccountEntryBiEntities "
+        "INSERT INTO GeneralJournalAccountEntryBiEntities "  # noqa: S608 - constants
         "SELECT 5637144576 + n, (n * 7919 % 1000) / 100, 'Entry ' || n, 5637144576 + n, 1 "
         f"FROM range({account_entries}) numbers(n)"
     )
     return connection
-
-
-def cursors(connection: duckdb.DuckDBPyConnection) -> Callable[[], duckdb.DuckDBPyConnection]:
-    return connection.cursor

@@ -31,7 +31,7 @@ def inner(answer: Answer) -> list[tuple[int, Any]]:
     message = BytesParser(policy=HTTP).parsebytes(head + answer.sent_bytes)
     found = []
     for part in message.iter_parts():
-        status_line, _, rest = part.get_payload().partition("\r\n")
+        status_line, _, rest = str(part.get_payload()).partition("\r\n")
         found.append((int(status_line.split()[1]), json.loads(rest.partition("\r\n\r\n")[2])))
     return found
 

@@ -54,7 +54,7 @@ def test_a_registered_application_with_a_token_for_this_environment_enters(tenan
         pytest.param(lambda _: "Bearer ", id="no token"),
         pytest.param(lambda _: "Bearer nonsense", id="not a token"),
         pytest.param(lambda tenant: f"Basic {token(tenant)}", id="another scheme"),
-        pytest.param(lambda tenant: token(tenant), id="no scheme"),
+        pytest.param(token, id="no scheme"),
         pytest.param(
             lambda tenant: f"Bearer {token(tenant, 'https://other')}", id="other audience"
         ),

@@ -35,7 +35,7 @@ def vendors() -> Iterator[Callable[[str], list[str]]]:
         def select(text: str) -> list[str]:
             condition = compile_filter(parse_filter(text), VENDORS, ENVIRONMENT.enums)
             found = database.execute(
-                "SELECT VendorAccountNumber FROM VendorsV2 t "
+                "SELECT VendorAccountNumber FROM VendorsV2 t "  # noqa: S608 - under test
                 f"WHERE {condition.sql} ORDER BY __rec_id",
                 condition.parameters,
             )
@@ -261,7 +261,7 @@ def compare(name: str, operator: str, value: object) -> Case:
         if left is None or right is None:
             return False
         order = (left > right) - (left < right)  # type: ignore[operator]  # same type by design
-        return {"gt": order > 0, "ge": order >= 0, "lt": order < 0, "le": order <= 0}[operator]
+        return bool({"gt": order > 0, "ge": order >= 0, "lt": order < 0, "le": order <= 0}[operator])
 
     return Case(f"{name} {operator} {quoted(value)}", holds)
 

@@ -27,7 +27,7 @@ def schema() -> ET.Element:
     return found
 
 
-def annotations(element: ET.Element) -> dict[str, dict[str, str]]:
+def terms(element: ET.Element) -> dict[str, dict[str, str]]:
     found = element.findall(f"{EDM}Annotation")
     return {a.attrib["Term"].removeprefix(TERMS): a.attrib for a in found}
 
@@ -57,7 +57,7 @@ def test_types_and_nullability_are_published(schema: ET.Element) -> None:
 
 def test_only_the_ax_type_tells_a_date_from_an_instant(schema: ET.Element) -> None:
     members = {
-        p.attrib["Name"]: annotations(p)["AXType"]["EnumMember"]
+        p.attrib["Name"]: terms(p)["AXType"]["EnumMember"]
         for p in schema.findall(f"{EDM}EntityType[@Name='VendorV2']/{EDM}Property")
     }
     assert members["SSIValidityDate"] == f"{TERMS}AXType/Date"
@@ -67,8 +67,8 @@ def test_only_the_ax_type_tells_a_date_from_an_instant(schema: ET.Element) -> No
 def test_labels_and_required_keys_are_annotated(schema: ET.Element) -> None:
     company = schema.find(f"{EDM}EntityType[@Name='VendorV2']/{EDM}Property[@Name='dataAreaId']")
     assert company is not None
-    assert annotations(company)["LabelId"]["String"] == "@SYS13342"
-    assert annotations(company)["IsRequired"]["Bool"] == "true"
+    assert terms(company)["LabelId"]["String"] == "@SYS13342"
+    assert terms(company)["IsRequired"]["Bool"] == "true"
 
 
 def test_enums_sets_and_navigations_refer_to_each_other(schema: ET.Element) -> None:
