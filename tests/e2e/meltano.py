@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ class Meltano:
 
     contoso: Contoso
     home: Path
+    entities: tuple[str, ...] = ()
 
     @property
     def extracts(self) -> Path:
@@ -37,6 +39,7 @@ class Meltano:
         return {
             **os.environ,
             **self.contoso.settings(),
+            **({"TAP_D365FO_ENTITIES": json.dumps(self.entities)} if self.entities else {}),
             "TAP_D365FO_LEDGER_PATH": str(self.ledger),
             "TARGET_TABLEAU_HYPER_LEDGER_PATH": str(self.ledger),
             "TARGET_TABLEAU_HYPER_OUTPUT_DIR": str(self.extracts),

@@ -29,15 +29,19 @@ class Extracts:
 
     directory: Path
     config: dict[str, Any] = field(default_factory=dict)
+    said: str = ""
 
     def run(self, messages: Sequence[dict[str, Any] | str], **config: object) -> list[str]:
         """Feed messages to a new target; returns the lines that it wrote to stdout."""
         lines = [m if isinstance(m, str) else dump(m) for m in messages]
         target = HyperTarget(config={"output_dir": str(self.directory), **self.config, **config})
         out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            target.listen(io.StringIO("\n".join(lines) + "\n"))
-        return out.getvalue().splitlines()
+        try:
+            with contextlib.redirect_stdout(out):
+                target.listen(io.StringIO("\n".join(lines) + "\n"))
+        finally:
+            self.said = out.getvalue()
+        return self.said.splitlines()
 
     def path(self, name: str) -> Path:
         return self.directory / f"{name}.hyper"

@@ -179,7 +179,7 @@ def test_append_only_adds_every_record(extracts: Extracts, rows: Rows) -> None:
     extracts.config["load_method"] = "append-only"
     extracts.run([SCHEMA, row(1, "a"), row(1, "b"), gone(1)])
     extracts.run([SCHEMA, row(1, "a", version=5), activate(5)])
-    assert rows(extracts.path("s"), '"id", "v"') == [(1, "a"), (1, "a"), (1, "b")]
+    assert sorted(rows(extracts.path("s"), '"id", "v"')) == [(1, "a"), (1, "a"), (1, "b")]
 
 
 def test_append_only_shows_deletions_where_a_column_can(extracts: Extracts, rows: Rows) -> None:
@@ -263,11 +263,11 @@ def test_stream_maps_give_the_same_rows_as_the_short_way(extracts: Extracts, row
 
 
 def test_stream_maps_may_filter_and_add(extracts: Extracts, rows: Rows) -> None:
-    maps = {"s": {"__filter__": "id > 1", "twice": "id * 2", "v": None}}
+    maps = {"s": {"__filter__": "id > 1", "twice": "int(id * 2)", "v": None}}
     extracts.run([SCHEMA, row(1), row(2)], stream_maps=maps)
     columns = [c["name"] for c in extracts.manifest("s")["columns"]]
     assert columns == ["id", "n", "twice"]
-    assert rows(extracts.path("s"), '"id"') == [(2,)]
+    assert rows(extracts.path("s"), '"id", "twice"') == [(2, 4)]
 
 
 def test_flattening_is_kept(extracts: Extracts, rows: Rows) -> None:

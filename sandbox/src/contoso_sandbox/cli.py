@@ -130,7 +130,7 @@ def serve(
     except AlreadyRunningError as error:
         _fail(f"{error}; stop it first or use another --dir", _EXIT_BUSY)
     except StaleWorldError as error:
-        _fail(str(error), _EXIT_STALE)
+        _fail(f"{directory}: {error}", _EXIT_STALE)
     stopped = threading.Event()
     with box:
         for number in (signal.SIGINT, signal.SIGTERM):

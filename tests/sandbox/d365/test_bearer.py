@@ -120,7 +120,7 @@ def test_an_expired_token_stays_outside(tenant: Tenant) -> None:
 
 @pytest.mark.parametrize("path", ["/data", "/data/VendorsV2", "/metadata/DataEntities", "/nothing"])
 def test_a_401_has_no_body_and_comes_before_everything_else(site: Site, path: str) -> None:
-    answer = site.get(path, headers={"Authorization": "Bearer nonsense"})
+    answer = site.request("GET", path, {"Authorization": "Bearer nonsense"})
     assert answer.status == 401
     assert answer.text == ""
     assert answer.headers["ms-dyn-aid"]

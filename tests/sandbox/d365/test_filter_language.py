@@ -261,7 +261,9 @@ def compare(name: str, operator: str, value: object) -> Case:
         if left is None or right is None:
             return False
         order = (left > right) - (left < right)  # type: ignore[operator]  # same type by design
-        return bool({"gt": order > 0, "ge": order >= 0, "lt": order < 0, "le": order <= 0}[operator])
+        return bool(
+            {"gt": order > 0, "ge": order >= 0, "lt": order < 0, "le": order <= 0}[operator]
+        )
 
     return Case(f"{name} {operator} {quoted(value)}", holds)
 

@@ -163,10 +163,10 @@ def test_minimal_is_the_default_and_says_so(site: Site) -> None:
 
 
 def test_full_metadata_types_what_json_cannot(site: Site) -> None:
-    answer = site.get(
-        "/data/VendorsV2(dataAreaId='demf',VendorAccountNumber='DE-O''Hara/1')",
-        headers={"Accept": "application/json;odata.metadata=full"},
-        cross_company="true",
+    answer = site.request(
+        "GET",
+        "/data/VendorsV2(dataAreaId='demf',VendorAccountNumber='DE-O''Hara/1')?cross-company=true",
+        {"Accept": "application/json;odata.metadata=full"},
     )
     row = answer.json
     assert row["@odata.type"] == "#Microsoft.Dynamics.DataEntities.VendorV2"
@@ -182,10 +182,10 @@ def test_full_metadata_types_what_json_cannot(site: Site) -> None:
 
 
 def test_the_id_of_full_metadata_reads_the_row_again(site: Site) -> None:
-    answer = site.get(
-        "/data/VendorsV2",
-        headers={"Accept": "application/json;odata.metadata=full"},
-        cross_company="true",
+    answer = site.request(
+        "GET",
+        "/data/VendorsV2?cross-company=true",
+        {"Accept": "application/json;odata.metadata=full"},
     )
     for row in answer.rows:
         target = row["@odata.id"].removeprefix(site.url)
@@ -195,9 +195,8 @@ def test_the_id_of_full_metadata_reads_the_row_again(site: Site) -> None:
 
 
 def test_no_metadata_leaves_the_bare_values(site: Site) -> None:
-    answer = site.get(
-        "/data/VendorGroups", headers={"Accept": "application/json;odata.metadata=none"}
-    )
+    accept = {"Accept": "application/json;odata.metadata=none"}
+    answer = site.request("GET", "/data/VendorGroups", accept)
     assert answer.json == {
         "value": [
             {"dataAreaId": "usmf", "VendorGroupId": "30", "Description": "Other vendors"},
@@ -207,8 +206,8 @@ def test_no_metadata_leaves_the_bare_values(site: Site) -> None:
 
 
 def test_a_long_body_is_compressed_only_when_the_client_takes_it(site: Site) -> None:
-    zipped = site.get("/data/VendorsV2", headers={"Accept-Encoding": "gzip"})
-    plain = site.get("/data/VendorsV2", headers={"Accept-Encoding": "identity"})
+    zipped = site.request("GET", "/data/VendorsV2", {"Accept-Encoding": "gzip"})
+    plain = site.request("GET", "/data/VendorsV2", {"Accept-Encoding": "identity"})
     assert zipped.headers["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in plain.headers
     assert zipped.text == plain.text

@@ -1,5 +1,8 @@
 """A running server per test module, clients for it, and .hyper files made and read by hyperd."""
 
+# tableauserverclient is typed in part only.
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 import itertools
@@ -9,12 +12,12 @@ import zipfile
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 import requests
-import tableauserverclient as TSC
-from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
+import tableauserverclient as TSC  # noqa: N812 - as in its documentation
+from tableauhyperapi import (
     Connection,
     CreateMode,
     HyperProcess,
@@ -28,11 +31,14 @@ from contoso_sandbox.tls import create_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from contoso_sandbox.tls import Tls
 
+#: Of every personal access token.
+SECRET = "secret"
+#: A signed-in tableauserverclient.
+Client = Any
 NS = {"t": "http://tableau.com/api"}
 _numbers = itertools.count(1)
 
@@ -76,7 +82,7 @@ class Hypers:
 
     def table(self, columns: str, *rows: str, table: str = "Extract", version: int = 3) -> Path:
         """A file with one table in the schema "Extract"."""
-        values = [f'INSERT INTO "Extract"."{table}" VALUES {", ".join(rows)}'] if rows else []
+        values = [f'INSERT INTO "Extract"."{table}" VALUES {", ".join(rows)}'] if rows else []  # noqa: S608 - no stranger
         create = f'CREATE TABLE "Extract"."{table}" ({columns})'
         return self.write([create, *values], version=version)
 
@@ -95,9 +101,7 @@ class Rest:
     session: requests.Session = field(default_factory=requests.Session)
     token: str = ""
 
-    def sign_in(
-        self, name: str, secret: str = "secret", site: str = "contoso"
-    ) -> requests.Response:
+    def sign_in(self, name: str, secret: str = SECRET, site: str = "contoso") -> requests.Response:
         credentials = {
             "personalAccessTokenName": name,
             "personalAccessTokenSecret": secret,
@@ -107,7 +111,7 @@ class Rest:
         if answer.ok and "json" in answer.headers["Content-Type"]:
             self.token = answer.json()["credentials"]["token"]
         elif answer.ok:
-            found = ElementTree.fromstring(answer.content).find("t:credentials", NS)  # noqa: S314
+            found = ET.fromstring(answer.content).find("t:credentials", NS)  # noqa: S314
             assert found is not None
             self.token = found.attrib["token"]
         return answer
@@ -182,8 +186,12 @@ class Running:
     server: TableauServer
     url: str
     tls: Tls
-    late: timedelta = timedelta()
+    _offset: list[timedelta]
     opened: list[Callable[[], None]] = field(default_factory=list)
+
+    def move_clock(self, by: timedelta) -> None:
+        """Let the server's clock run ``by`` ahead of the machine's."""
+        self._offset[0] = by
 
     def token(self, user: str = "analyst") -> str:
         """Name of a new personal access token, whose secret is ``secret``."""
@@ -191,7 +199,7 @@ class Running:
         self.server.add_token(name, "secret", user)
         return name
 
-    def sign_in(self, token: str | None = None, site: str = "contoso") -> TSC.Server:
+    def sign_in(self, token: str | None = None, site: str = "contoso") -> Client:
         """A signed-in tableauserverclient."""
         client = TSC.Server(
             self.url, use_server_version=True, http_options={"verify": str(self.tls.ca_bundle)}
@@ -207,9 +215,6 @@ class Running:
         if signed_in:
             assert client.sign_in(self.token()).ok
         return client
-
-
-Start = "Callable[..., Running]"
 
 
 @pytest.fixture(scope="session")
@@ -231,14 +236,14 @@ def start(tls: Tls) -> Iterator[Callable[..., Running]]:
     stops: list[Callable[[], None]] = []
 
     def start(directory: Path, **settings: Any) -> Running:  # noqa: ANN401
-        def clock() -> datetime:
-            return utc_now() + running.late
-
-        running = Running.__new__(Running)  # the server asks its clock before it is there
-        running.late = timedelta()
-        server = TableauServer(directory, clock=clock, **{"job_seconds": 0.02, **settings})
+        offset = [timedelta()]
+        server = TableauServer(
+            directory,
+            clock=lambda: utc_now() + offset[0],
+            **{"job_seconds": 0.02, **settings},
+        )
         https = HttpsServer(server.app, tls).start()
-        running.__init__(server, https.url, tls)  # type: ignore[misc]
+        running = Running(server, https.url, tls, offset)
 
         def stop() -> None:
             for close in running.opened:

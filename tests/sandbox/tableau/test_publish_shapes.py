@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import requests
     from tests.sandbox.tableau.conftest import Hypers, Running
 
 CUSTOMER = 'CREATE TABLE "Extract"."cust" (id BIGINT NOT NULL, n TEXT, ASSUMED PRIMARY KEY (id))'
@@ -45,10 +47,14 @@ def fact(name: str, *references: str) -> str:
     ],
 )
 def test_the_tables_of_a_raw_file_form_one_tree(
-    running: Running, hypers: Hypers, statements: list[str], detail: str | None
+    running: Running,
+    hypers: Hypers,
+    statements: list[str],
+    detail: str | None,
+    request: pytest.FixtureRequest,
 ) -> None:
     rest = running.rest("application/json")
-    answer = rest.publish(hypers.write(statements), f"Shape {hash(str(statements))}")
+    answer = rest.publish(hypers.write(statements), request.node.name)
     if detail is None:
         assert answer.status_code == 201, answer.text
     else:
@@ -67,6 +73,7 @@ def test_the_tables_of_a_raw_file_form_one_tree(
     ],
 )
 def test_a_file_newer_than_the_server_is_refused(
+    *,
     start: Callable[..., Running],
     tmp_path: Path,
     hypers: Hypers,
@@ -86,8 +93,8 @@ def test_a_file_newer_than_the_server_is_refused(
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(lambda content: b"", id="empty"),
-        pytest.param(lambda content: b"no database" * 100, id="something else"),
+        pytest.param(lambda _: b"", id="empty"),
+        pytest.param(lambda _: b"no database" * 100, id="something else"),
         pytest.param(lambda content: content[: len(content) // 2], id="cut"),
     ],
 )
@@ -170,6 +177,7 @@ def test_an_extract_of_another_source_cannot_be_patched(
     ],
 )
 def test_a_package_that_does_not_fit_together_is_refused(
+    *,
     running: Running,
     hypers: Hypers,
     live_tds: str,
@@ -238,10 +246,13 @@ def test_an_unknown_project_is_404005(running: Running, hypers: Hypers) -> None:
     assert rest.error(rest.multipart("POST", "/sites/{site}/datasources", parts)) == "404005"
 
 
-def poll(call: Callable[..., object], job_id: str) -> dict[str, object]:
+def poll(call: Callable[..., requests.Response], job_id: str) -> dict[str, Any]:
     """The job, once it is done."""
-    while True:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
         answer = call("GET", f"/sites/{{site}}/jobs/{job_id}")
-        job: dict[str, object] = answer.json()["job"]  # type: ignore[attr-defined]
+        job: dict[str, Any] = answer.json()["job"]
         if "completedAt" in job:
             return job
+        time.sleep(0.02)
+    raise TimeoutError

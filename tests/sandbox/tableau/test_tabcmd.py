@@ -70,23 +70,13 @@ def test_tabcmd_publishes_overwrites_and_refreshes(
     where = ("--name", "GL", "--project", "default")
     run(tabcmd, running, tmp_path, "publish", str(first), *where)
     published = running.server.datasources()[-1]
+    with pytest.raises(AssertionError, match="403007"):
+        run(tabcmd, running, tmp_path, "publish", str(second), *where)
     run(tabcmd, running, tmp_path, "publish", str(second), *where, "--overwrite")
     overwritten = running.server.datasources()[-1]
     assert (overwritten.name, overwritten.id) == ("GL", published.id)
     assert hypers.rows(running.server.hyper_file("GL")) == [[2], [3]]
-    told = run(
-        tabcmd, running, tmp_path, "refreshextracts", "--datasource", "GL",
-        "--project", "default", "--synchronous",
-    )  # fmt: skip
-    assert "Job completed" in told
+    refresh = ("refreshextracts", "--datasource", "GL", "--project", "default", "--synchronous")
+    assert "Job completed" in run(tabcmd, running, tmp_path, *refresh)
     job = running.server.jobs()[-1]
     assert (job.type, job.finish_code, job.datasource_id) == ("RefreshExtract", 0, published.id)
-
-
-def test_tabcmd_says_that_the_name_is_taken(
-    tabcmd: Path, running: Running, hypers: Hypers, tmp_path: Path
-) -> None:
-    file = hypers.table('"k" INT', "(1)")
-    run(tabcmd, running, tmp_path, "publish", str(file), "--name", "AP", "--project", "default")
-    with pytest.raises(AssertionError, match="403007"):
-        run(tabcmd, running, tmp_path, "publish", str(file), "--name", "AP", "--project", "default")

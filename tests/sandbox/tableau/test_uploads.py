@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import requests
-
     from tests.sandbox.tableau.conftest import Hypers, Rest, Running
 
 UPLOADS = "/sites/{site}/fileUploads"
@@ -80,7 +79,8 @@ def test_a_session_serves_one_publish_request(running: Running, hypers: Hypers) 
 
 
 @pytest.mark.parametrize(
-    "session", ["1:abc-1:0", "nonsense", "12345:0123456789abcdef0123456789abcdef-1:0", "..%2F..%2Fx"]
+    "session",
+    ["1:abc-1:0", "nonsense", "12345:0123456789abcdef0123456789abcdef-1:0", "..%2F..%2Fx"],
 )
 def test_an_unknown_session_is_404015(running: Running, session: str) -> None:
     rest = running.rest("application/json")

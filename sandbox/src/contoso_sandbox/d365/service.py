@@ -118,7 +118,7 @@ class Service:
             return Reply(200, self._edmx, _headers("application/xml"))
         match = _RESOURCE.fullmatch(resource)
         entity_set = self.reader.environment.entity_sets.get(match["name"]) if match else None
-        if match is None or entity_set is None:
+        if match is None or entity_set is None or (match["key"] and match["count"]):
             raise no_such_route(call.origin + call.path)
         return self._read(call, entity_set, match["key"], count=match["count"] is not None)
 
@@ -148,7 +148,7 @@ class Service:
             link = json.dumps(f"{root}{entity_set.name}?{query}")
             closing = f',"@odata.nextLink":{link}'
         opening.append('"value":[')
-        body = "{" + ",".join(opening) + ",".join(page.rows) + "]" + closing + "}"
+        body = "".join(["{", ",".join(opening), ",".join(page.rows), "]", closing, "}"])
         return Reply(200, body.encode(), _json(detail), entity_set.name, len(page.rows))
 
     def _row(

@@ -118,7 +118,7 @@ def to_steps(action: Action, target: HyperContent, source: HyperContent | None) 
     if action.verb is Verb.DELETE:
         return [_delete(to, of, condition_sql(action.condition, to, of))]
     if of is None:  # `parse_actions` lets only ``delete`` go without
-        raise _missing_table("")
+        raise _missing_table(action.source_table or "")
     _check_columns(to, of)
     if action.verb is Verb.INSERT:
         return [_insert(to, of, _name(SOURCE, of))]

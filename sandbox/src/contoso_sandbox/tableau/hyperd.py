@@ -9,8 +9,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-# `unused-ignore` keeps the line right whether or not the root configuration covers it.
-from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
+from tableauhyperapi import (
     Connection,
     HyperException,
     HyperProcess,

@@ -12,6 +12,7 @@ from contoso_sandbox.tableau.publishing import Mode, Publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from contoso_sandbox.tableau.backgrounder import Backgrounder
     from contoso_sandbox.tableau.datasources import Datasource
     from contoso_sandbox.tableau.jobs import Jobs

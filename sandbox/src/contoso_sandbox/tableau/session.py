@@ -17,8 +17,7 @@ from contoso_sandbox.tableau.responses import Element
 from contoso_sandbox.tableau.times import from_rest, to_rest
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from contoso_sandbox.tableau.payloads import Node
     from contoso_sandbox.tableau.site import Accounts, Site, User

@@ -37,6 +37,8 @@ class Uploads:
         """Keep the sessions that are in ``directory``."""
         self._directory = directory
         self._lock = threading.Lock()
+        #: Bytes by block and session: a thousand blocks are not to be looked at a thousand times.
+        self._sizes: dict[str, dict[str, int]] = {}
         directory.mkdir(parents=True, exist_ok=True)
         for folder in directory.glob(f"*{_TAKEN}"):  # a stop came while it was put together
             shutil.rmtree(folder)
@@ -55,14 +57,15 @@ class Uploads:
         """
         with self._lock:
             folder = self._existing(session_id)
-            blocks = _blocks(folder)
-            number = len(blocks) + 1 if sequence is None else sequence
+            sizes = self._sizes_of(folder)
+            number = len(sizes) + 1 if sequence is None else sequence
             target = folder / f"{number:09}"
-            if len(blocks) >= MAX_BLOCKS and not target.exists():
+            if len(sizes) >= MAX_BLOCKS and target.name not in sizes:
                 detail = f"A file upload may have at most {MAX_BLOCKS} blocks."
                 raise errors.bad_request(detail)
+            sizes[target.name] = block.stat().st_size
             shutil.move(block, target)
-            size = sum(path.stat().st_size for path in _blocks(folder))
+            size = sum(sizes.values())
         return self._element(session_id, size)
 
     def require(self, session_id: str) -> int:
@@ -71,7 +74,8 @@ class Uploads:
         Raises:
             RestError: 404015, there is no such session.
         """
-        return sum(path.stat().st_size for path in _blocks(self._existing(session_id)))
+        with self._lock:
+            return sum(self._sizes_of(self._existing(session_id)).values())
 
     def take(self, session_id: str, target: Path) -> None:
         """Put the file together as ``target`` and end the session.
@@ -83,6 +87,7 @@ class Uploads:
             folder = self._existing(session_id)
             claimed = folder.with_name(folder.name + _TAKEN)
             folder.rename(claimed)
+            self._sizes.pop(folder.name, None)
         with target.open("wb") as whole:
             for block in _blocks(claimed):
                 with block.open("rb") as part:
@@ -95,6 +100,11 @@ class Uploads:
         if not _SESSION_ID.fullmatch(session_id) or not folder.is_dir():
             raise errors.upload_unknown(session_id)
         return folder
+
+    def _sizes_of(self, folder: Path) -> dict[str, int]:
+        if folder.name not in self._sizes:
+            self._sizes[folder.name] = {path.name: path.stat().st_size for path in _blocks(folder)}
+        return self._sizes[folder.name]
 
     def _folder(self, session_id: str) -> Path:
         return self._directory / session_id.replace(":", "_")

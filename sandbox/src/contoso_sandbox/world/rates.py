@@ -25,6 +25,7 @@ _DOLLARS = {
 
 #: ``Rate`` is the price of this many units, by the published ``ConversionFactor``.
 _FACTORS = {"Hundred": 100, "TenThousand": 10_000}
+#: Digits of the price of one unit, with which documents are converted.
 _PRECISION = Decimal("0.0000000001")
 _OPEN_END = "2154-12-31 12:00:00"
 
@@ -93,7 +94,7 @@ def _rates_on(day: date, seed: int) -> Iterator[dict[str, object]]:
         for target, other in value.items():
             if source == target:
                 continue
-            rate = (worth * _FACTORS[factor] / other).quantize(_PRECISION)
+            rate = (worth / other).quantize(_PRECISION) * _FACTORS[factor]
             yield {
                 "RateTypeName": "Default",
                 "RateTypeDescription": "Default exchange rate",

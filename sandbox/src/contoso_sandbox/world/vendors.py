@@ -30,8 +30,8 @@ INSERT INTO books.vendor
 WITH slot AS (
     SELECT c.company, c.vendor_prefix AS prefix, c.accounting_currency AS currency,
         s.slot, concat(c.company, s.slot) AS id
-    FROM books.company AS c, unnest(range(c.vendors, c.vendors + $count)) AS s(slot)
-    WHERE c.company = $company
+    FROM (SELECT unnest($companies) AS company, unnest($counts) AS more)
+    JOIN books.company AS c USING (company), unnest(range(c.vendors, c.vendors + more)) AS s(slot)
 )
 SELECT s.company, s.slot,
     coalesce(h.account, concat(prefix, '-', lpad(CAST(s.slot + 1000 AS VARCHAR), 5, '0'))),
@@ -170,8 +170,7 @@ def open_vendor_master(posting: Posting, scale: float) -> None:
 
 def add_vendors(posting: Posting, counts: Mapping[str, int]) -> None:
     """Open so many more vendors, by company."""
-    for company, count in counts.items():
-        posting.execute(_NAMES, company=company, count=count)
+    posting.execute(_NAMES, companies=list(counts), counts=list(counts.values()))
     posting.insert("VendorsV2", _VENDORS)
     posting.execute(
         """

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from target_tableau_hyper.settings import TableauSettings
 
+#: Half of the first wait before something is tried again; each further one is twice as long.
+PAUSE_S = 0.5
+
 _Result = TypeVar("_Result")
 
 
@@ -37,7 +40,6 @@ class TableauSession:
         """Prepare; nothing is sent before :meth:`sign_in`."""
         self.settings = settings
         self._logger = logger
-        self._sleep = time.sleep
         options: dict[str, object] = {"timeout": TIMEOUT_S}
         if settings.ca_bundle is not None:
             # As an option of every request it wins over REQUESTS_CA_BUNDLE of the environment.
@@ -124,7 +126,7 @@ class TableauSession:
                 return self._call_once(action, doing)
             except TransientError as error:
                 self._logger.info("%s; trying again", error)
-                self._sleep(2.0**attempt / 2)
+                time.sleep(PAUSE_S * 2**attempt)
         return self._call_once(action, doing)
 
     def _call_once(self, action: Callable[[TSC.Server], _Result], doing: str) -> _Result:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 
 _TRIES = 4
+
+#: Half of the first wait before the upload is begun again; each further one is twice as long.
+PAUSE_S = 0.5
+
 _MEGABYTE = 2**20
 
 #: Seconds between two lines about a long upload.
@@ -42,7 +46,6 @@ class ChunkedUploads(Fileuploads):
         super().__init__(server)  # type: ignore[no-untyped-call]
         self._chunk_bytes = chunk_bytes
         self._logger = logger
-        self._sleep = time.sleep
 
     def upload(self, file: Any) -> str:  # noqa: ANN401 - the parent takes paths and files alike
         """Upload a file; returns the id of the upload session that holds it."""
@@ -83,4 +86,4 @@ class ChunkedUploads(Fileuploads):
         self._logger.info(
             "the upload of %s broke off (%s); starting it again", path.name, type(error).__name__
         )
-        self._sleep(min(2.0**attempt / 2, 10.0))
+        time.sleep(PAUSE_S * 2**attempt)

@@ -29,6 +29,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+#: Magnitude that DuckDB's widest DECIMAL holds with the 6 places of an amount.
+_NUMBER_LIMIT = Decimal(10) ** 32
 _LITERALS = {"null": None, "true": True, "false": False}
 
 
@@ -71,7 +73,7 @@ def _literal(kind: str, lexeme: str) -> Literal | EnumLiteral:
         return EnumLiteral(type_name, rest[:-1].replace("''", "'"))
     try:
         return Literal(_value(kind, lexeme))
-    except ValueError as error:  # such as month 13
+    except (ValueError, OverflowError) as error:  # such as month 13, or more digits than there are
         reason = f"Unrecognized literal '{lexeme}'."
         raise bad_request(reason) from error
 
@@ -87,9 +89,16 @@ def _value(kind: str, lexeme: str) -> str | int | Decimal | bool | date | dateti
         case "day":
             return date.fromisoformat(lexeme)
         case "number":
-            return int(lexeme) if lexeme.isdecimal() else Decimal(lexeme)
+            return _number(lexeme)
         case _:
             return _LITERALS[lexeme]
+
+
+def _number(lexeme: str) -> int | Decimal:
+    value = int(lexeme) if lexeme.isdecimal() else Decimal(lexeme)
+    if abs(value) >= _NUMBER_LIMIT or (value and abs(value) < 1 / _NUMBER_LIMIT):
+        raise OverflowError
+    return value
 
 
 def _instant(lexeme: str) -> datetime:

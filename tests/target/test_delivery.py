@@ -1,0 +1,477 @@
+"""Publishing to a Tableau Server that really stores and changes .hyper files."""
+
+from __future__ import annotations
+
+import json
+import os
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
+
+from pipeline_core.errors import AuthError, ConfigError, TransientError
+from pipeline_core.ledger import Ledger
+from tests.target.faults import Fault, Faulty, xml_error
+from tests.target.harness import TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
+from tests.target.messages import record, schema, state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Rows = "Callable[..., list[tuple[Any, ...]]]"
+
+SCHEMA = schema(
+    "gl",
+    {
+        "company": {"type": "string"},
+        "id": {"type": "integer"},
+        "amount": {"type": ["null", "number"]},
+        "text": {"type": ["null", "string"]},
+    },
+    keys=["company", "id"],
+)
+
+
+def entry(number: int, amount: str = "-0.05", company: str = "dat") -> dict[str, Any]:
+    values = {"company": company, "id": number, "amount": Decimal(amount), "text": f"t{number}"}
+    return record("gl", values)
+
+
+def gone(number: int) -> dict[str, Any]:
+    values = {"company": "dat", "id": number, "_sdc_deleted_at": "2024-01-01T00:00:00Z"}
+    return record("gl", values)
+
+
+FIRST = [SCHEMA, *(entry(i) for i in range(20)), state({"run": 1})]
+SECOND = [
+    SCHEMA,
+    entry(1, "7.5"),
+    entry(50, "999999999999.99"),
+    gone(2),
+    entry(3, "1", company="DAT"),
+    state({"run": 2}),
+]
+
+
+@pytest.fixture
+def published(extracts: Extracts, tableau: Tableau) -> Extracts:
+    """An extract that Tableau has."""
+    extracts.config = tableau.config
+    assert extracts.run(FIRST) == ['{"run":1}']
+    tableau.server.requests.clear()
+    return extracts
+
+
+def same(extracts: Extracts, tableau: Tableau, rows: Rows) -> bool:
+    """Whether the published rows are those of the extract."""
+    there = rows(tableau.server.hyper_file("gl"))
+    here = rows(extracts.path("gl"))
+    return sorted(there, key=str) == sorted(here, key=str)
+
+
+def test_new_extract_is_published_whole(
+    extracts: Extracts, tableau: Tableau, rows: Rows
+) -> None:
+    extracts.config = {**tableau.config, "ledger_path": str(extracts.directory.parent / "l.db")}
+    assert extracts.run(FIRST) == ['{"run":1}']
+    assert same(extracts, tableau, rows)
+    (datasource,) = tableau.server.datasources()
+    delivered = extracts.manifest("gl")["delivered"]
+    assert delivered["how"] == "overwrite"
+    assert delivered["sha256"] == extracts.manifest("gl")["sha256"]
+    assert delivered["datasource_id"] == datasource.id
+    with Ledger(extracts.directory.parent / "l.db", run_id="x", actor="x") as ledger:
+        assert ledger.verify() > 0
+        events = [event.event for event in ledger.events()]
+    assert events == [
+        "run.started",
+        "input.received",
+        "extract.sealed",
+        "delivery.intent",
+        "delivery.verified",
+        "state.written",
+        "run.finished",
+    ]
+
+
+def test_unchanged_extract_sends_nothing(published: Extracts, tableau: Tableau) -> None:
+    assert published.run(FIRST) == ['{"run":1}']
+    assert tableau.calls("POST", "/fileUploads") == 0
+    assert tableau.calls("POST", "/signout") == 1
+
+
+def test_changed_rows_travel_alone(published: Extracts, tableau: Tableau, rows: Rows) -> None:
+    assert published.run(SECOND) == ['{"run":2}']
+    assert tableau.calls("PATCH", "/data") == 1
+    assert tableau.calls("POST", "/datasources") == 0
+    assert same(published, tableau, rows)
+    assert len(rows(published.path("gl"))) == 21
+    assert published.manifest("gl")["delivered"]["how"] == "update"
+
+
+def test_updates_follow_each_other(published: Extracts, tableau: Tableau, rows: Rows) -> None:
+    for number in range(3):
+        published.run([SCHEMA, entry(number, f"{number}.25"), entry(100 + number)])
+        assert same(published, tableau, rows)
+    assert tableau.calls("PATCH", "/data") == 3
+
+
+def test_rows_without_a_key_are_inserted(
+    extracts: Extracts, tableau: Tableau, rows: Rows
+) -> None:
+    extracts.config = tableau.config
+    keyless = {**SCHEMA, "key_properties": []}
+    extracts.run([keyless, *(entry(i) for i in range(9))])
+    extracts.run([keyless, entry(1), entry(1)])
+    assert tableau.calls("PATCH", "/data") == 1
+    assert same(extracts, tableau, rows)
+    assert len(rows(extracts.path("gl"))) == 11
+
+
+@pytest.mark.parametrize(
+    ("messages", "config"),
+    [
+        pytest.param([SCHEMA, *(entry(i, "1") for i in range(11))], {}, id="most rows changed"),
+        pytest.param([SCHEMA, entry(1, "0.123456")], {}, id="column widened"),
+        pytest.param([SCHEMA, entry(1, "5")], {"publish": "overwrite"}, id="as set"),
+    ],
+)
+def test_larger_changes_are_published_whole(
+    published: Extracts,
+    tableau: Tableau,
+    rows: Rows,
+    messages: list[dict[str, Any]],
+    config: dict[str, Any],
+) -> None:
+    luid = tableau.server.datasources()[0].id
+    published.run(messages, **config)
+    assert tableau.calls("PATCH", "/data") == 0
+    assert same(published, tableau, rows)
+    assert tableau.server.datasources()[0].id == luid, "an overwrite keeps the data source"
+
+
+def test_data_source_that_somebody_else_replaced_is_published_whole(
+    published: Extracts, tableau: Tableau, rows: Rows, tmp_path: Path
+) -> None:
+    other = Extracts(tmp_path / "other", {**tableau.config})
+    manifest = published.directory / "gl.manifest.json"
+    content = json.loads(manifest.read_text())
+    content["delivered"]["updated_at"] = "2020-01-01T00:00:00+00:00"
+    manifest.write_text(json.dumps(content))
+    del other
+    published.run(SECOND)
+    assert tableau.calls("PATCH", "/data") == 0
+    assert same(published, tableau, rows)
+
+
+def test_data_source_that_was_deleted_is_published_again(
+    published: Extracts, tableau: Tableau, rows: Rows
+) -> None:
+    server = TSC.Server(  # type: ignore[no-untyped-call]
+        tableau.web.url, http_options={"verify": str(tableau.tls.ca_bundle)}
+    )
+    server.version = "3.29"
+    with server.auth.sign_in(
+        TSC.PersonalAccessTokenAuth(TOKEN_NAME, TOKEN_VALUE, site_id="contoso")
+    ):
+        server.datasources.delete(tableau.server.datasources()[0].id)
+    assert published.run(FIRST) == ['{"run":1}']
+    assert same(published, tableau, rows)
+
+
+def test_publish_none_and_missing_url_send_nothing(extracts: Extracts, tableau: Tableau) -> None:
+    extracts.run(FIRST, **{**tableau.config, "publish": "none"})
+    extracts.run(FIRST)
+    assert tableau.server.requests == []
+
+
+def test_names_projects_and_descriptions(
+    extracts: Extracts, tableau: Tableau, rows: Rows
+) -> None:
+    server = TSC.Server(  # type: ignore[no-untyped-call]
+        tableau.web.url, http_options={"verify": str(tableau.tls.ca_bundle)}
+    )
+    server.version = "3.29"
+    with server.auth.sign_in(
+        TSC.PersonalAccessTokenAuth(TOKEN_NAME, TOKEN_VALUE, site_id="contoso")
+    ):
+        finance = server.projects.create(TSC.ProjectItem("Finance"))
+        server.projects.create(TSC.ProjectItem("Ledger", parent_id=finance.id))
+        server.projects.create(TSC.ProjectItem("Ledger"))
+    names = {
+        "gl": {
+            "name": "General ledger, posted",
+            "project": "Finance/Ledger",
+            "file": "general-ledger",
+            "description": "Posted entries",
+        }
+    }
+    extracts.run(FIRST, datasources=names, **tableau.config)
+    (datasource,) = tableau.server.datasources()
+    assert datasource.name == "General ledger, posted"
+    assert datasource.description == "Posted entries"
+    assert extracts.manifest("general-ledger")["delivered"]["project"] == "Finance/Ledger"
+    assert rows(tableau.server.hyper_file("General ledger, posted")) == rows(
+        extracts.path("general-ledger")
+    )
+    tableau.server.requests.clear()
+    extracts.run(FIRST, datasources=names, **tableau.config)
+    assert tableau.calls("POST", "/fileUploads") == 0
+
+
+def test_unknown_project_is_told_with_its_neighbours(extracts: Extracts, tableau: Tableau) -> None:
+    config = {**tableau.config, "tableau_project": "Defualt"}
+    with pytest.raises(ConfigError, match="no project 'Defualt'.*'default'"):
+        extracts.run(FIRST, **config)
+    assert extracts.manifest("gl")["delivered"] is None
+
+
+def test_large_extract_travels_in_chunks(
+    extracts: Extracts, tableau: Tableau, rows: Rows
+) -> None:
+    blob = [os.urandom(40_000).hex() for _ in range(40)]
+    messages = [SCHEMA, *(record("gl", {"company": t, "id": i, "text": t}) for i, t in enumerate(blob))]
+    extracts.run(messages, **tableau.config, chunk_size_mb=1)
+    size = extracts.path("gl").stat().st_size
+    chunks = [r for r in tableau.server.requests if r.method == "PUT" and "fileUploads" in r.path]
+    assert len(chunks) == -(-size // 2**20) > 2
+    assert same(extracts, tableau, rows)
+
+
+def start(start_tableau: Callable[..., Tableau], *faults: Fault) -> tuple[Tableau, Faulty]:
+    faulty = Faulty(*faults)
+    return start_tableau(faulty), faulty
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting between attempts is not what these tests are about."""
+    monkeypatch.setattr("target_tableau_hyper.tableau.session.PAUSE_S", 0.0)
+    monkeypatch.setattr("target_tableau_hyper.tableau.upload.PAUSE_S", 0.0)
+
+
+RECOVERED = [
+    pytest.param([Fault("GET", "/serverInfo")], id="server info: 503"),
+    pytest.param([Fault("POST", "/signin", status=429, headers={"Retry-After": "0"})], id="sign-in: 429"),
+    pytest.param([Fault("GET", "/projects", status=0)], id="projects: connection dropped"),
+    pytest.param([Fault("POST", "/fileUploads")], id="upload session: 503"),
+    pytest.param([Fault("PUT", "/fileUploads/", at=1)], id="first chunk: 503"),
+    pytest.param([Fault("PUT", "/fileUploads/", at=2, status=0)], id="chunk: dropped"),
+    pytest.param([Fault("PUT", "/fileUploads/", at=2, after=True)], id="chunk: answer lost"),
+    pytest.param(
+        [Fault("PUT", "/fileUploads/", at=2, status=404, body=xml_error("404015"))],
+        id="upload session lost",
+    ),
+    pytest.param([Fault("PUT", "/fileUploads/", at=1, times=3, status=502)], id="three bad chunks"),
+    pytest.param([Fault("POST", "/datasources")], id="publish: 503"),
+    pytest.param([Fault("POST", "/datasources", after=True)], id="publish: answer lost"),
+    pytest.param([Fault("POST", "/datasources", status=0, after=True)], id="publish: cut off"),
+    pytest.param([Fault("GET", "/jobs/", times=3)], id="job: 503 while asking"),
+    pytest.param([Fault("GET", "/jobs/", status=0, times=2)], id="job: dropped while asking"),
+    pytest.param(
+        [Fault("GET", "/jobs/", status=404, body=xml_error("404031"), times=99)], id="job: purged"
+    ),
+    pytest.param(
+        [Fault("PUT", "/fileUploads/", status=401, body=xml_error("401002"))],
+        id="session ended in mid-upload",
+    ),
+    pytest.param(
+        [Fault("GET", "/jobs/", status=401, body=xml_error("401000"))], id="session ended while asking"
+    ),
+    pytest.param([Fault("POST", "/signout", times=99)], id="sign-out fails"),
+]
+
+
+@pytest.mark.parametrize("faults", RECOVERED)
+def test_publishing_recovers_within_the_run(
+    extracts: Extracts, start_tableau: Callable[..., Tableau], rows: Rows, faults: list[Fault]
+) -> None:
+    tableau, _ = start(start_tableau, *faults)
+    extracts.config = {**tableau.config, "chunk_size_mb": 1}
+    filler = [record("gl", {"company": os.urandom(600_000).hex(), "id": i}) for i in range(2)]
+    assert extracts.run([*FIRST[:-1], *filler, state({"run": 1})]) == ['{"run":1}']
+    assert same(extracts, tableau, rows)
+    assert all(fault.seen >= fault.at for fault in faults), "the fault was never met"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault("PATCH", "/data"), id="503"),
+        pytest.param(Fault("PATCH", "/data", status=0), id="dropped"),
+        pytest.param(Fault("PATCH", "/data", after=True), id="answer lost after the server took it"),
+    ],
+)
+def test_repeated_update_has_one_effect(
+    extracts: Extracts, start_tableau: Callable[..., Tableau], rows: Rows, fault: Fault
+) -> None:
+    tableau, faulty = start(start_tableau)
+    extracts.config = tableau.config
+    extracts.run(FIRST)
+    faulty.faults.append(fault)
+    assert extracts.run(SECOND) == ['{"run":2}']
+    requests = [r for r in tableau.server.requests if r.method == "PATCH"]
+    assert len(requests) == 2
+    assert len({r.request_id for r in requests}) == 1
+    assert same(extracts, tableau, rows)
+
+
+def test_failed_update_job_falls_back_to_publishing(
+    extracts: Extracts, start_tableau: Callable[..., Tableau], rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tableau, _ = start(start_tableau)
+    extracts.config = tableau.config
+    extracts.run(FIRST)
+    monkeypatch.setattr("target_tableau_hyper.delivery.update.UPSERTS", "missing_table")
+    assert extracts.run(SECOND) == ['{"run":2}']
+    assert extracts.manifest("gl")["delivered"]["how"] == "overwrite"
+    assert same(extracts, tableau, rows)
+
+
+NOT_DELIVERED = [
+    pytest.param(Fault("GET", "/serverInfo", times=99), TransientError, "503", id="server away"),
+    pytest.param(
+        Fault("POST", "/signin", times=99, status=401, body=xml_error("401001")),
+        AuthError,
+        "check tableau_token_name",
+        id="token refused",
+    ),
+    pytest.param(
+        Fault("POST", "/datasources", times=99, status=403, body=xml_error("403004")),
+        AuthError,
+        "Publish capability",
+        id="no permission",
+    ),
+    pytest.param(
+        Fault("PUT", "/fileUploads/", times=99), TransientError, "HTTP 503", id="chunks never pass"
+    ),
+    pytest.param(
+        Fault("POST", "/fileUploads", times=99, status=507), ConfigError, "storage", id="site full"
+    ),
+    pytest.param(
+        Fault("POST", "/fileUploads", times=99, status=429, headers={"Retry-After": "86400"}),
+        TransientError,
+        "longer pause",
+        id="asked to wait a day",
+    ),
+    pytest.param(
+        Fault("GET", "/projects", times=99, status=302, headers={"Location": "https://evil/"}),
+        ConfigError,
+        "redirects",
+        id="redirect to another host",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "said"), NOT_DELIVERED)
+def test_failed_delivery_is_made_good_by_the_next_run_without_new_rows(
+    extracts: Extracts,
+    start_tableau: Callable[..., Tableau],
+    rows: Rows,
+    fault: Fault,
+    kind: type[Exception],
+    said: str,
+) -> None:
+    tableau, faulty = start(start_tableau, fault)
+    extracts.config = tableau.config
+    with pytest.raises(kind, match=said) as caught:
+        extracts.run(FIRST)
+    assert "s3cret" not in str(caught.value)
+    assert TOKEN_VALUE not in str(caught.value)
+    assert extracts.manifest("gl")["rows"] == 20, "the sealed extract stays"
+    assert tableau.server.datasources() == []
+    faulty.faults.clear()
+    assert extracts.run([SCHEMA, state({"run": 1})]) == ['{"run":1}']
+    assert same(extracts, tableau, rows)
+
+
+def test_state_is_not_passed_on_when_delivery_fails(
+    extracts: Extracts, start_tableau: Callable[..., Tableau], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tableau, _ = start(start_tableau, Fault("POST", "/datasources", times=99))
+    for state_after, passed_on in (("delivered", ""), ("sealed", '{"run":1}\n')):
+        with pytest.raises(TransientError):
+            extracts.run(FIRST, **tableau.config, state_after=state_after)
+        assert extracts.said == passed_on
+    capsys.readouterr()
+
+
+def test_update_after_an_unconfirmed_delivery_is_not_sent(
+    extracts: Extracts, start_tableau: Callable[..., Tableau], rows: Rows
+) -> None:
+    """An update is right only on top of exactly what its rows were compared with."""
+    tableau, faulty = start(start_tableau)
+    extracts.config = tableau.config
+    extracts.run(FIRST)
+    faulty.faults.append(Fault("PUT", "/fileUploads/", times=99))
+    with pytest.raises(TransientError):
+        extracts.run(SECOND)
+    faulty.faults.clear()
+    tableau.server.requests.clear()
+    extracts.run([SCHEMA, entry(4, "8"), state({"run": 3})])
+    assert tableau.calls("PATCH", "/data") == 0
+    assert same(extracts, tableau, rows)
+
+
+def test_one_failing_data_source_does_not_hold_up_the_others(
+    extracts: Extracts, start_tableau: Callable[..., Tableau], rows: Rows
+) -> None:
+    tableau, _ = start(start_tableau, Fault("POST", "/datasources", times=3))
+    second = schema("ap", {"id": {"type": "integer"}})
+    with pytest.raises(TransientError, match="'gl'"):
+        extracts.run([*FIRST, second, record("ap", {"id": 1})], **tableau.config)
+    assert rows(tableau.server.hyper_file("ap")) == [(1,)]
+    assert [d.name for d in tableau.server.datasources()] == ["ap"]
+
+
+def test_untrusted_certificate_is_refused(extracts: Extracts, tableau: Tableau) -> None:
+    config = {**tableau.config}
+    del config["ca_bundle"]
+    with pytest.raises(ConfigError, match="certificate is not trusted; set ca_bundle"):
+        extracts.run(FIRST, **config)
+
+
+def test_ca_bundle_setting_wins_over_the_environment(
+    extracts: Extracts, tableau: Tableau, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
+    assert extracts.run(FIRST, **tableau.config) == ['{"run":1}']
+
+
+def test_credentials_of_netrc_are_never_sent(
+    extracts: Extracts, start_tableau: Callable[..., Tableau], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    seen: list[bytes] = []
+
+    def listen(app: Any) -> Any:  # noqa: ANN401
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+            seen.extend(name for name, _ in scope.get("headers", []))
+            await app(scope, receive, send)
+
+        return wrapped
+
+    tableau = start_tableau(listen)
+    extracts.run(FIRST, **tableau.config)
+    assert b"x-tableau-auth" in seen
+    assert b"authorization" not in seen
+
+
+def test_token_never_gets_into_manifest_ledger_or_log(
+    extracts: Extracts, tableau: Tableau, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = extracts.directory.parent / "ledger.db"
+    caplog.set_level("DEBUG")
+    extracts.run(FIRST, **tableau.config, ledger_path=str(ledger))
+    files = [p for p in extracts.directory.parent.rglob("*") if p.is_file() and "tableau" not in str(p.parent)]
+    assert files
+    for path in files:
+        assert TOKEN_VALUE.encode() not in path.read_bytes(), path
+    assert TOKEN_VALUE not in caplog.text

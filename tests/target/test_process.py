@@ -1,0 +1,290 @@
+"""The command as a process: exit codes, signals, stdout, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_tableau_hyper.lock import hold_directory
+from tests.target.messages import audit, dump, record, schema, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tests.target.harness import Tableau
+
+SCHEMA = schema("gl", {"id": {"type": "integer"}, "amount": {"type": "number"}})
+ROWS = [record("gl", {"id": i, "amount": Decimal(i)}) for i in range(3)]
+
+
+def command(tmp_path: Path, **config: object) -> list[str]:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"output_dir": str(tmp_path / "output"), **config}))
+    script = "from target_tableau_hyper.cli import main; main()"
+    return [sys.executable, "-c", script, "--config", str(path)]
+
+
+def run(
+    tmp_path: Path, messages: Sequence[dict[str, Any] | str], **config: object
+) -> subprocess.CompletedProcess[str]:
+    lines = "".join(f"{m if isinstance(m, str) else dump(m)}\n" for m in messages)
+    return subprocess.run(
+        command(tmp_path, **config),
+        input=lines,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+def test_state_goes_to_stdout_and_everything_else_to_stderr(tmp_path: Path) -> None:
+    value = {"bookmarks": {"gl": {"at": "2024-01-01", "n": Decimal("1.10")}}}
+    done = run(tmp_path, [SCHEMA, *ROWS, state(value)])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == '{"bookmarks":{"gl":{"at":"2024-01-01","n":1.10}}}\n'
+    assert "gl: 3 rows, 3 inserted, 0 updated, 0 deleted" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("messages", "config", "code", "said"),
+    [
+        pytest.param(["{", ""], {}, 65, "line 1 of the input is no JSON", id="no JSON"),
+        pytest.param(['{"a": "s3cret"}'], {}, 65, "has no type", id="no message"),
+        pytest.param([[1]], {}, 65, "has no type", id="not an object"),
+        pytest.param([{"type": "NEWS"}], {}, 65, "unknown type 'NEWS'", id="unknown type"),
+        pytest.param([{"type": "RECORD"}], {}, 65, "lacks record, stream", id="half a RECORD"),
+        pytest.param([{"type": "STATE"}], {}, 65, "lacks value", id="half a STATE"),
+        pytest.param(
+            [SCHEMA, record("gl", [])],  # type: ignore[arg-type]
+            {},
+            65,
+            "holds no object",
+            id="record that is a list",
+        ),
+        pytest.param(ROWS, {}, 65, "'gl' came before its SCHEMA", id="RECORD before SCHEMA"),
+        pytest.param(
+            [{"type": "SCHEMA", "stream": "gl", "schema": {}}], {}, 65, "no properties", id="SCHEMA"
+        ),
+        pytest.param(
+            [SCHEMA, {"type": "BATCH", "stream": "gl", "manifest": [], "encoding": {}}],
+            {},
+            78,
+            "BATCH",
+            id="BATCH",
+        ),
+        pytest.param(
+            [audit("r", {}, complete=False), SCHEMA, *ROWS], {}, 70, "ended before", id="tap died"
+        ),
+        pytest.param([], {"load_method": "merge"}, 78, "load_method: must be one of", id="setting"),
+        pytest.param(
+            [], {"tableau_token_value": 42424242}, 78, "must be string", id="secret of a wrong type"
+        ),
+        pytest.param(
+            [],
+            {"tableau_server_url": "https://x", "tableau_token_name": "n"},
+            78,
+            "tableau_token_value is not",
+            id="secret missing",
+        ),
+        pytest.param(
+            [],
+            {
+                "tableau_server_url": "https://x",
+                "tableau_token_name": "n",
+                "tableau_token_value": "geheimnis",
+                "ca_bundle": "/nowhere.pem",
+            },
+            78,
+            "ca_bundle names '/nowhere.pem'",
+            id="CA bundle missing",
+        ),
+    ],
+)
+def test_failure_ends_in_one_sentence_and_its_exit_code(
+    tmp_path: Path,
+    messages: list[dict[str, Any] | str],
+    config: dict[str, Any],
+    code: int,
+    said: str,
+) -> None:
+    done = run(tmp_path, messages, **config)
+    assert done.returncode == code, done.stderr
+    assert last_line(done.stderr).startswith("target-tableau-hyper: ")
+    assert said in last_line(done.stderr)
+    assert "Traceback" not in done.stderr
+    assert not {"s3cret", "42424242", "geheimnis"} & set(done.stderr.split())
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"], ids=["missing", "torn", "a list"])
+def test_unreadable_config_file_is_a_config_error(tmp_path: Path, content: str | None) -> None:
+    args = command(tmp_path)
+    path = tmp_path / "config.json"
+    path.unlink() if content is None else path.write_text(content)
+    done = subprocess.run(args, input="", capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 78, done.stderr
+    assert "cannot be read as JSON" in last_line(done.stderr)
+
+
+def test_misspelt_setting_is_told_with_the_right_name(tmp_path: Path) -> None:
+    done = run(tmp_path, [], tableau_sever_url="https://x")
+    assert done.returncode == 0
+    assert "did you mean 'tableau_server_url'?" in done.stderr
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A target that has taken rows and waits for more."""
+    process = subprocess.Popen(
+        command(tmp_path),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write("".join(f"{dump(m)}\n" for m in [SCHEMA, *ROWS, state({"a": 1})]))
+    process.stdin.flush()
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "output" / ".staging").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_sigterm_writes_nothing_and_exits_143(
+    busy: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    busy.send_signal(signal.SIGTERM)
+    out, err = busy.communicate(timeout=30)
+    assert busy.returncode == 143
+    assert out == ""
+    assert "told to stop (SIGTERM)" in last_line(err)
+    left = {path.name for path in (tmp_path / "output").iterdir()}
+    assert left <= {".lock", ".staging"}
+    assert list((tmp_path / "output" / ".staging").iterdir()) == []
+
+
+def test_sigint_writes_nothing(busy: subprocess.Popen[str], tmp_path: Path) -> None:
+    busy.send_signal(signal.SIGINT)
+    out, _ = busy.communicate(timeout=30)
+    assert (busy.returncode, out) == (130, "")
+    assert list((tmp_path / "output").glob("*.hyper")) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(
+    busy: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    busy.send_signal(signal.SIGKILL)
+    busy.communicate(timeout=30)
+    staging = tmp_path / "output" / ".staging"
+    assert list(staging.iterdir())
+    done = run(tmp_path, [SCHEMA, *ROWS])
+    assert done.returncode == 0, done.stderr
+    assert "removed what unfinished runs left behind" in done.stderr
+    assert list(staging.iterdir()) == []
+
+
+def test_second_target_on_one_directory_is_told_to_wait(
+    busy: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    done = run(tmp_path, [SCHEMA, *ROWS])
+    assert done.returncode == 73
+    assert "another target-tableau-hyper is writing" in last_line(done.stderr)
+    assert busy.poll() is None
+
+
+def test_lock_is_waited_for(tmp_path: Path) -> None:
+    waits: list[float] = []
+
+    class Other:
+        """Lets go of the lock during the second wait."""
+
+        def __init__(self) -> None:
+            self.holder = hold_directory(tmp_path)
+            self.holder.__enter__()
+
+        def sleep(self, seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 2:
+                self.holder.__exit__(None, None, None)
+
+    with hold_directory(tmp_path, sleep=Other().sleep):
+        assert len(waits) == 2
+
+
+def test_meltano_test_stream_is_taken_and_kept_nowhere(tmp_path: Path, tableau: Tableau) -> None:
+    """The lines of `meltano config test`; it fails on any line with "error" or "exception"."""
+    properties = {
+        "id": {"type": "integer"},
+        "name": {"type": "string"},
+        "created_at": {"type": "string", "format": "date-time"},
+    }
+    values = {"id": 1, "name": "Meltano Test Record", "created_at": "2025-09-29T00:00:00Z"}
+    stream = "meltano_test_stream"
+    done = run(
+        tmp_path,
+        [
+            schema(stream, properties),
+            record(stream, values),
+            state({"bookmarks": {stream: {"last_record": 1}}}),
+            {"type": "ACTIVATE_VERSION", "stream": stream, "version": 1},
+        ],
+        **tableau.config,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = (done.stdout + done.stderr).lower()
+    assert "error" not in lines
+    assert "exception" not in lines
+    assert {path.name for path in (tmp_path / "output").iterdir()} == {".lock", ".staging"}
+    assert tableau.server.datasources() == []
+    assert tableau.calls("POST", "/signin") == 1, "the test proves that Tableau can be reached"
+
+
+def test_reader_that_goes_away_is_told(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            command(tmp_path),
+            input="".join(f"{dump(m)}\n" for m in [SCHEMA, *ROWS, state({"a": 1})]),
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(write)
+    assert done.returncode == 74
+    assert "has gone away" in done.stderr
+
+
+def test_help_about_and_version(tmp_path: Path) -> None:
+    base = command(tmp_path)[:3]
+    for option, said in [
+        ("--help", "Exit codes: 0 done, 65"),
+        ("--version", "target-tableau-hyper v"),
+        ("--about", "output_dir"),
+    ]:
+        done = subprocess.run(
+            [*base, option], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert said in done.stdout
