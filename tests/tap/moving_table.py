@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 HOME = "https://contoso.example"
 
-_TERM = re.compile(r"\(?Modified (ge|lt) (\S+?Z)\)?")
+_TERM = re.compile(r"(Modified|Key) (ge|gt|le|lt) ([^\s)]+)")
+
+_COMPARE = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 
 
 @dataclass
@@ -48,10 +51,14 @@ class MovingTable(PageReader):
         self.requests.append(url)
         options = {k: v[0] for k, v in parse_qs(urlsplit(url).query).items()}
         matching = self._matching(unquote(options.get("$filter", "")))
+        if options.get("$orderby") == "Key":
+            matching.sort(key=lambda row: int(row["Key"]))
         skip = int(options.get("$skip", 0))
         start = max(0, skip - 1) if self.repeat_edge else skip
         chosen = matching[start : skip + self.page_size]
-        more = skip + self.page_size < len(matching)
+        if "$top" in options:
+            chosen = matching[: int(options["$top"])]
+        more = skip + self.page_size < len(matching) and "$top" not in options
         following = re.sub(r"&\$skip=\d+", "", url) + f"&$skip={skip + self.page_size}"
         return Page(
             url=url,
@@ -63,10 +70,7 @@ class MovingTable(PageReader):
 
     def _matching(self, condition: str) -> list[dict[str, Any]]:
         rows = self.rows
-        for operator, value in _TERM.findall(condition):
-            rows = [
-                row
-                for row in rows
-                if (row["Modified"] >= value if operator == "ge" else row["Modified"] < value)
-            ]
+        for name, compare, text in _TERM.findall(condition):
+            value = int(text) if name == "Key" else text
+            rows = [row for row in rows if _COMPARE[compare](row[name], value)]
         return sorted(rows, key=lambda row: (row["Modified"], row["Key"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +15,13 @@ from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
 from contoso_sandbox.serving import HttpsServer
 from contoso_sandbox.tableau import TableauServer
 from contoso_sandbox.tls import create_tls
-from tests.target.harness import TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
+from tests.target.faults import Faulty
+from tests.target.harness import TEST_TOKEN, TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from starlette.types import ASGIApp
-
-    from contoso_sandbox.tls import Tls
 
 
 @pytest.fixture
@@ -79,28 +76,30 @@ def rows(
 
 
 @pytest.fixture(scope="session")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    return create_tls(tmp_path_factory.mktemp("tls"))
+def tableau_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tableau]:
+    """One Tableau Server for all tests, with faults that each may script."""
+    tls = create_tls(tmp_path_factory.mktemp("tls"))
+    faulty = Faulty()
+    server = TableauServer(tmp_path_factory.mktemp("tableau"), job_seconds=0.05, middleware=faulty)
+    server.add_token(TOKEN_NAME, TOKEN_VALUE)
+    server.add_token(TEST_TOKEN, TOKEN_VALUE)
+    web = HttpsServer(server.app, tls).start()
+    yield Tableau(server, web, tls, faulty)
+    web.stop()
+    server.close()
 
 
 @pytest.fixture
-def start_tableau(tmp_path: Path, tls: Tls) -> Iterator[Callable[..., Tableau]]:
-    """Start a Tableau Server, with middleware for scripted faults where wanted."""
-    with contextlib.ExitStack() as stack:
-
-        def start(middleware: Callable[[ASGIApp], ASGIApp] | None = None, **more: Any) -> Tableau:
-            more.setdefault("job_seconds", 0.05)
-            server = TableauServer(tmp_path / "tableau", middleware=middleware, **more)
-            stack.callback(server.close)
-            server.add_token(TOKEN_NAME, TOKEN_VALUE)
-            web = HttpsServer(server.app, tls)
-            web.start()
-            stack.callback(web.stop)
-            return Tableau(server, web, tls)
-
-        yield start
-
-
-@pytest.fixture
-def tableau(start_tableau: Callable[..., Tableau]) -> Tableau:
-    return start_tableau()
+def tableau(tableau_server: Tableau, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tableau]:
+    """The server, empty and without faults; what waits between attempts does not."""
+    monkeypatch.setattr("target_tableau_hyper.tableau.session.PAUSE_S", 0.0)
+    monkeypatch.setattr("target_tableau_hyper.tableau.upload.PAUSE_S", 0.0)
+    monkeypatch.setattr("target_tableau_hyper.tableau.transport.BACKOFF_S", 0.0)
+    monkeypatch.setattr("target_tableau_hyper.tableau.jobs.FIRST_WAIT_S", 0.03)
+    yield tableau_server
+    tableau_server.faulty.faults.clear()
+    tableau_server.faulty.header_names.clear()
+    with tableau_server.client() as client:
+        for datasource in tableau_server.server.datasources():
+            client.datasources.delete(datasource.id)
+    tableau_server.server.requests.clear()

@@ -56,11 +56,13 @@ class Faulty:
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = list(faults)
+        self.header_names: set[bytes] = set()
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
         async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
             fault = None
             if scope["type"] == "http":
+                self.header_names |= {name for name, _ in scope["headers"]}
                 fault = next((f for f in self.faults if f.hits(scope)), None)
             if fault is None:
                 await app(scope, receive, send)
@@ -68,7 +70,7 @@ class Faulty:
             if fault.after:
                 await app(scope, receive, _swallow)
             if fault.status == 0:
-                raise ConnectionAbortedError
+                await _break_off(send)
             await _answer(fault, send)
 
         return wrapped
@@ -76,6 +78,14 @@ class Faulty:
 
 async def _swallow(message: Message) -> None:
     """Keep the real answer from the client."""
+
+
+async def _break_off(send: Send) -> None:
+    """Promise a long answer, begin it, and drop the connection."""
+    headers = [(b"content-type", b"application/xml"), (b"content-length", b"100000")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"<?xml", "more_body": True})
+    raise ConnectionAbortedError
 
 
 async def _answer(fault: Fault, send: Send) -> None:

@@ -8,18 +8,22 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
+
 from target_tableau_hyper.target import HyperTarget
 from tests.target.messages import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from contoso_sandbox.serving import HttpsServer
     from contoso_sandbox.tableau import TableauServer
     from contoso_sandbox.tls import Tls
+    from tests.target.faults import Faulty
 
 TOKEN_NAME = "pipeline"
+TEST_TOKEN = "tests"
 TOKEN_VALUE = "correct-horse-battery-staple"
 
 
@@ -63,6 +67,7 @@ class Tableau:
     server: TableauServer
     web: HttpsServer
     tls: Tls
+    faulty: Faulty
 
     @property
     def config(self) -> dict[str, Any]:
@@ -75,6 +80,18 @@ class Tableau:
             "ca_bundle": str(self.tls.ca_bundle),
             "job_timeout": 30,
         }
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[TSC.Server]:
+        """A tableauserverclient of the tests' own, signed in."""
+        server = TSC.Server(  # type: ignore[no-untyped-call]
+            self.web.url, http_options={"verify": str(self.tls.ca_bundle)}
+        )
+        server.version = "3.29"
+        token = TSC.PersonalAccessTokenAuth(TEST_TOKEN, TOKEN_VALUE, site_id="contoso")
+        with server.auth.sign_in(token):
+            yield server
+        server.close()
 
     def calls(self, method: str, ending: str) -> int:
         """How often something was asked whose path ends so."""

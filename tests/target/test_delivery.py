@@ -12,8 +12,8 @@ import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 
 from pipeline_core.errors import AuthError, ConfigError, TransientError
 from pipeline_core.ledger import Ledger
-from tests.target.faults import Fault, Faulty, xml_error
-from tests.target.harness import TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
+from tests.target.faults import Fault, xml_error
+from tests.target.harness import TOKEN_VALUE, Extracts, Tableau
 from tests.target.messages import record, schema, state
 
 if TYPE_CHECKING:
@@ -153,14 +153,12 @@ def test_larger_changes_are_published_whole(
 
 
 def test_data_source_that_somebody_else_replaced_is_published_whole(
-    published: Extracts, tableau: Tableau, rows: Rows, tmp_path: Path
+    published: Extracts, tableau: Tableau, rows: Rows
 ) -> None:
-    other = Extracts(tmp_path / "other", {**tableau.config})
     manifest = published.directory / "gl.manifest.json"
     content = json.loads(manifest.read_text())
     content["delivered"]["updated_at"] = "2020-01-01T00:00:00+00:00"
     manifest.write_text(json.dumps(content))
-    del other
     published.run(SECOND)
     assert tableau.calls("PATCH", "/data") == 0
     assert same(published, tableau, rows)
@@ -169,13 +167,7 @@ def test_data_source_that_somebody_else_replaced_is_published_whole(
 def test_data_source_that_was_deleted_is_published_again(
     published: Extracts, tableau: Tableau, rows: Rows
 ) -> None:
-    server = TSC.Server(  # type: ignore[no-untyped-call]
-        tableau.web.url, http_options={"verify": str(tableau.tls.ca_bundle)}
-    )
-    server.version = "3.29"
-    with server.auth.sign_in(
-        TSC.PersonalAccessTokenAuth(TOKEN_NAME, TOKEN_VALUE, site_id="contoso")
-    ):
+    with tableau.client() as server:
         server.datasources.delete(tableau.server.datasources()[0].id)
     assert published.run(FIRST) == ['{"run":1}']
     assert same(published, tableau, rows)
@@ -190,13 +182,7 @@ def test_publish_none_and_missing_url_send_nothing(extracts: Extracts, tableau: 
 def test_names_projects_and_descriptions(
     extracts: Extracts, tableau: Tableau, rows: Rows
 ) -> None:
-    server = TSC.Server(  # type: ignore[no-untyped-call]
-        tableau.web.url, http_options={"verify": str(tableau.tls.ca_bundle)}
-    )
-    server.version = "3.29"
-    with server.auth.sign_in(
-        TSC.PersonalAccessTokenAuth(TOKEN_NAME, TOKEN_VALUE, site_id="contoso")
-    ):
+    with tableau.client() as server:
         finance = server.projects.create(TSC.ProjectItem("Finance"))
         server.projects.create(TSC.ProjectItem("Ledger", parent_id=finance.id))
         server.projects.create(TSC.ProjectItem("Ledger"))
@@ -240,18 +226,6 @@ def test_large_extract_travels_in_chunks(
     assert same(extracts, tableau, rows)
 
 
-def start(start_tableau: Callable[..., Tableau], *faults: Fault) -> tuple[Tableau, Faulty]:
-    faulty = Faulty(*faults)
-    return start_tableau(faulty), faulty
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting between attempts is not what these tests are about."""
-    monkeypatch.setattr("target_tableau_hyper.tableau.session.PAUSE_S", 0.0)
-    monkeypatch.setattr("target_tableau_hyper.tableau.upload.PAUSE_S", 0.0)
-
-
 RECOVERED = [
     pytest.param([Fault("GET", "/serverInfo")], id="server info: 503"),
     pytest.param([Fault("POST", "/signin", status=429, headers={"Retry-After": "0"})], id="sign-in: 429"),
@@ -286,14 +260,14 @@ RECOVERED = [
 
 @pytest.mark.parametrize("faults", RECOVERED)
 def test_publishing_recovers_within_the_run(
-    extracts: Extracts, start_tableau: Callable[..., Tableau], rows: Rows, faults: list[Fault]
+    extracts: Extracts, tableau: Tableau, rows: Rows, faults: list[Fault]
 ) -> None:
-    tableau, _ = start(start_tableau, *faults)
+    tableau.faulty.faults += faults
     extracts.config = {**tableau.config, "chunk_size_mb": 1}
     filler = [record("gl", {"company": os.urandom(600_000).hex(), "id": i}) for i in range(2)]
     assert extracts.run([*FIRST[:-1], *filler, state({"run": 1})]) == ['{"run":1}']
     assert same(extracts, tableau, rows)
-    assert all(fault.seen >= fault.at for fault in faults), "the fault was never met"
+    assert all(fault.seen >= fault.at for fault in faults), "a fault was never met"
 
 
 @pytest.mark.parametrize(
@@ -305,12 +279,11 @@ def test_publishing_recovers_within_the_run(
     ],
 )
 def test_repeated_update_has_one_effect(
-    extracts: Extracts, start_tableau: Callable[..., Tableau], rows: Rows, fault: Fault
+    extracts: Extracts, tableau: Tableau, rows: Rows, fault: Fault
 ) -> None:
-    tableau, faulty = start(start_tableau)
     extracts.config = tableau.config
     extracts.run(FIRST)
-    faulty.faults.append(fault)
+    tableau.faulty.faults.append(fault)
     assert extracts.run(SECOND) == ['{"run":2}']
     requests = [r for r in tableau.server.requests if r.method == "PATCH"]
     assert len(requests) == 2
@@ -319,10 +292,9 @@ def test_repeated_update_has_one_effect(
 
 
 def test_failed_update_job_falls_back_to_publishing(
-    extracts: Extracts, start_tableau: Callable[..., Tableau], rows: Rows,
+    extracts: Extracts, tableau: Tableau, rows: Rows,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tableau, _ = start(start_tableau)
     extracts.config = tableau.config
     extracts.run(FIRST)
     monkeypatch.setattr("target_tableau_hyper.delivery.update.UPSERTS", "missing_table")
@@ -369,13 +341,13 @@ NOT_DELIVERED = [
 @pytest.mark.parametrize(("fault", "kind", "said"), NOT_DELIVERED)
 def test_failed_delivery_is_made_good_by_the_next_run_without_new_rows(
     extracts: Extracts,
-    start_tableau: Callable[..., Tableau],
+    tableau: Tableau,
     rows: Rows,
     fault: Fault,
     kind: type[Exception],
     said: str,
 ) -> None:
-    tableau, faulty = start(start_tableau, fault)
+    tableau.faulty.faults.append(fault)
     extracts.config = tableau.config
     with pytest.raises(kind, match=said) as caught:
         extracts.run(FIRST)
@@ -383,15 +355,15 @@ def test_failed_delivery_is_made_good_by_the_next_run_without_new_rows(
     assert TOKEN_VALUE not in str(caught.value)
     assert extracts.manifest("gl")["rows"] == 20, "the sealed extract stays"
     assert tableau.server.datasources() == []
-    faulty.faults.clear()
+    tableau.faulty.faults.clear()
     assert extracts.run([SCHEMA, state({"run": 1})]) == ['{"run":1}']
     assert same(extracts, tableau, rows)
 
 
 def test_state_is_not_passed_on_when_delivery_fails(
-    extracts: Extracts, start_tableau: Callable[..., Tableau], capsys: pytest.CaptureFixture[str]
+    extracts: Extracts, tableau: Tableau, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tableau, _ = start(start_tableau, Fault("POST", "/datasources", times=99))
+    tableau.faulty.faults.append(Fault("POST", "/datasources", times=99))
     for state_after, passed_on in (("delivered", ""), ("sealed", '{"run":1}\n')):
         with pytest.raises(TransientError):
             extracts.run(FIRST, **tableau.config, state_after=state_after)
@@ -400,16 +372,15 @@ def test_state_is_not_passed_on_when_delivery_fails(
 
 
 def test_update_after_an_unconfirmed_delivery_is_not_sent(
-    extracts: Extracts, start_tableau: Callable[..., Tableau], rows: Rows
+    extracts: Extracts, tableau: Tableau, rows: Rows
 ) -> None:
     """An update is right only on top of exactly what its rows were compared with."""
-    tableau, faulty = start(start_tableau)
     extracts.config = tableau.config
     extracts.run(FIRST)
-    faulty.faults.append(Fault("PUT", "/fileUploads/", times=99))
+    tableau.faulty.faults.append(Fault("PUT", "/fileUploads/", times=99))
     with pytest.raises(TransientError):
         extracts.run(SECOND)
-    faulty.faults.clear()
+    tableau.faulty.faults.clear()
     tableau.server.requests.clear()
     extracts.run([SCHEMA, entry(4, "8"), state({"run": 3})])
     assert tableau.calls("PATCH", "/data") == 0
@@ -417,9 +388,9 @@ def test_update_after_an_unconfirmed_delivery_is_not_sent(
 
 
 def test_one_failing_data_source_does_not_hold_up_the_others(
-    extracts: Extracts, start_tableau: Callable[..., Tableau], rows: Rows
+    extracts: Extracts, tableau: Tableau, rows: Rows
 ) -> None:
-    tableau, _ = start(start_tableau, Fault("POST", "/datasources", times=3))
+    tableau.faulty.faults.append(Fault("POST", "/datasources", times=3))
     second = schema("ap", {"id": {"type": "integer"}})
     with pytest.raises(TransientError, match="'gl'"):
         extracts.run([*FIRST, second, record("ap", {"id": 1})], **tableau.config)
@@ -442,26 +413,16 @@ def test_ca_bundle_setting_wins_over_the_environment(
 
 
 def test_credentials_of_netrc_are_never_sent(
-    extracts: Extracts, start_tableau: Callable[..., Tableau], tmp_path: Path,
+    extracts: Extracts, tableau: Tableau, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    seen: list[bytes] = []
-
-    def listen(app: Any) -> Any:  # noqa: ANN401
-        async def wrapped(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
-            seen.extend(name for name, _ in scope.get("headers", []))
-            await app(scope, receive, send)
-
-        return wrapped
-
-    tableau = start_tableau(listen)
     extracts.run(FIRST, **tableau.config)
-    assert b"x-tableau-auth" in seen
-    assert b"authorization" not in seen
+    assert b"x-tableau-auth" in tableau.faulty.header_names
+    assert b"authorization" not in tableau.faulty.header_names
 
 
 def test_token_never_gets_into_manifest_ledger_or_log(

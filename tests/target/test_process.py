@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_tableau_hyper.cli import main
 from target_tableau_hyper.lock import hold_directory
 from tests.target.messages import audit, dump, record, schema, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tests.target.harness import Tableau
@@ -45,6 +48,29 @@ def run(
         timeout=60,
         check=False,
     )
+
+
+@pytest.fixture
+def in_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """Run the command in this process: exit code, stdout, stderr."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def start(
+        messages: Sequence[dict[str, Any] | str], **config: object
+    ) -> tuple[int, str, str]:
+        text = "".join(f"{m if isinstance(m, str) else dump(m)}\n" for m in messages)
+        monkeypatch.setattr("sys.argv", ["target-tableau-hyper", *command(tmp_path, **config)[3:]])
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        with pytest.raises(SystemExit) as leaving:
+            main()
+        assert isinstance(leaving.value.code, int)
+        return leaving.value.code, *capsys.readouterr()
+
+    yield start
+    root.handlers[:], root.level = handlers, level
 
 
 def last_line(text: str) -> str:
@@ -115,35 +141,44 @@ def test_state_goes_to_stdout_and_everything_else_to_stderr(tmp_path: Path) -> N
     ],
 )
 def test_failure_ends_in_one_sentence_and_its_exit_code(
-    tmp_path: Path,
+    in_process: Callable[..., tuple[int, str, str]],
     messages: list[dict[str, Any] | str],
     config: dict[str, Any],
     code: int,
     said: str,
 ) -> None:
-    done = run(tmp_path, messages, **config)
-    assert done.returncode == code, done.stderr
-    assert last_line(done.stderr).startswith("target-tableau-hyper: ")
-    assert said in last_line(done.stderr)
-    assert "Traceback" not in done.stderr
-    assert not {"s3cret", "42424242", "geheimnis"} & set(done.stderr.split())
-    assert done.stdout == ""
+    found, out, err = in_process(messages, **config)
+    assert found == code, err
+    assert last_line(err).startswith("target-tableau-hyper: ")
+    assert said in last_line(err)
+    assert "Traceback" not in err
+    assert not {"s3cret", "42424242", "geheimnis"} & set(err.split())
+    assert out == ""
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]"], ids=["missing", "torn", "a list"])
-def test_unreadable_config_file_is_a_config_error(tmp_path: Path, content: str | None) -> None:
-    args = command(tmp_path)
-    path = tmp_path / "config.json"
-    path.unlink() if content is None else path.write_text(content)
-    done = subprocess.run(args, input="", capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 78, done.stderr
-    assert "cannot be read as JSON" in last_line(done.stderr)
+@pytest.mark.parametrize("content", [None, "{"], ids=["missing", "torn"])
+def test_unreadable_config_file_is_a_config_error(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: str | None,
+) -> None:
+    path = tmp_path / "settings.json"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setattr("sys.argv", ["target-tableau-hyper", "--config", str(path)])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    assert leaving.value.code == 78
+    assert "cannot be read as JSON" in last_line(capsys.readouterr().err)
 
 
-def test_misspelt_setting_is_told_with_the_right_name(tmp_path: Path) -> None:
-    done = run(tmp_path, [], tableau_sever_url="https://x")
-    assert done.returncode == 0
-    assert "did you mean 'tableau_server_url'?" in done.stderr
+def test_misspelt_setting_is_told_with_the_right_name(
+    in_process: Callable[..., tuple[int, str, str]],
+) -> None:
+    code, _, err = in_process([], tableau_sever_url="https://x")
+    assert code == 0
+    assert "did you mean 'tableau_server_url'?" in err
 
 
 @pytest.fixture
@@ -202,12 +237,15 @@ def test_what_a_killed_run_left_is_removed_by_the_next(
     assert list(staging.iterdir()) == []
 
 
-def test_second_target_on_one_directory_is_told_to_wait(
-    busy: subprocess.Popen[str], tmp_path: Path
+def test_second_target_on_one_directory_exits_busy(
+    busy: subprocess.Popen[str],
+    in_process: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    done = run(tmp_path, [SCHEMA, *ROWS])
-    assert done.returncode == 73
-    assert "another target-tableau-hyper is writing" in last_line(done.stderr)
+    monkeypatch.setattr("target_tableau_hyper.lock.WAIT_S", 0.1)
+    code, _, err = in_process([SCHEMA, *ROWS])
+    assert code == 73
+    assert "another target-tableau-hyper is writing" in last_line(err)
     assert busy.poll() is None
 
 
@@ -277,14 +315,19 @@ def test_reader_that_goes_away_is_told(tmp_path: Path) -> None:
     assert "has gone away" in done.stderr
 
 
-def test_help_about_and_version(tmp_path: Path) -> None:
-    base = command(tmp_path)[:3]
-    for option, said in [
-        ("--help", "Exit codes: 0 done, 65"),
-        ("--version", "target-tableau-hyper v"),
-        ("--about", "output_dir"),
-    ]:
-        done = subprocess.run(
-            [*base, option], capture_output=True, text=True, check=True, timeout=60
-        )
-        assert said in done.stdout
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        pytest.param("--help", "Exit codes: 0 done, 65", id="help"),
+        pytest.param("--version", "target-tableau-hyper v", id="version"),
+        pytest.param("--about", "output_dir", id="about"),
+    ],
+)
+def test_help_about_and_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, said: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["target-tableau-hyper", option])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    assert leaving.value.code == 0
+    assert said in capsys.readouterr().out

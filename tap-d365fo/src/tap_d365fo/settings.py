@@ -15,7 +15,7 @@ from pipeline_core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_STRATEGIES = ("auto", "full", "cursor")
+_STRATEGIES = ("auto", "full", "cursor", "high_water")
 
 CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
@@ -109,12 +109,18 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
                 th.Property(
                     "replication_key",
                     th.StringType,
-                    description="Property that rises with every change, for `cursor`.",
+                    description=(
+                        "Property to follow: a time of change for `cursor`, an Int64 for "
+                        "`high_water`."
+                    ),
                 ),
                 th.Property(
                     "lookback",
                     th.IntegerType,
-                    description="Seconds before the bookmark that are read again, for `cursor`.",
+                    description=(
+                        "What is read again before the bookmark: seconds for `cursor` (300), "
+                        "numbers for `high_water` (10000)."
+                    ),
                 ),
                 th.Property(
                     "filter",
@@ -161,11 +167,6 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
 ).to_dict()
 
-#: Seconds re-read before a cursor's bookmark. ``SysModifiedDateTime`` is taken when a statement
-#: runs, not when its transaction commits, so a row can become visible with a time that has already
-#: been read past.
-DEFAULT_LOOKBACK_S = 300
-
 
 @dataclass(frozen=True, slots=True)
 class EntitySettings:
@@ -173,7 +174,7 @@ class EntitySettings:
 
     replication: str = "auto"
     replication_key: str | None = None
-    lookback_s: int = DEFAULT_LOOKBACK_S
+    lookback: int | None = None
     filter: str | None = None
 
 
@@ -229,7 +230,7 @@ class Settings:
                 name: EntitySettings(
                     replication=given.get("replication", "auto"),
                     replication_key=given.get("replication_key"),
-                    lookback_s=given.get("lookback", DEFAULT_LOOKBACK_S),
+                    lookback=given.get("lookback"),
                     filter=given.get("filter"),
                 )
                 for name, given in config["entity_settings"].items()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -12,43 +10,23 @@ from singer_sdk.streams.core import Stream
 
 from pipeline_core.errors import ConfigError
 from tap_d365fo.metadata.edm import json_schema, selected_by_default
-from tap_d365fo.metadata.model import COMPANY_PROPERTY
-from tap_d365fo.reading.cursor import read_since, start_of_window
-from tap_d365fo.reading.full import read_full
+from tap_d365fo.partition import Partition
 from tap_d365fo.reading.plan import ReadPlan, Strategy, plan_reading
 from tap_d365fo.reading.progress import Progress
-from tap_d365fo.reading.query import Query, instant_literal, text_literal
 from tap_d365fo.reading.rows import RowDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
     from singer_sdk import Catalog
 
-    from pipeline_core.ledger import Ledger, NoLedger
     from tap_d365fo.metadata.model import Entity
-    from tap_d365fo.reading.pages import PageReader
-    from tap_d365fo.settings import EntitySettings, Settings
+    from tap_d365fo.partition import Source
+    from tap_d365fo.settings import EntitySettings
     from tap_d365fo.tap import TapD365FO
 
 #: The context key of a partition: its bookmark is kept under ``{"company": "usmf"}``.
 COMPANY = "company"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What every stream of a run shares.
-
-    Attributes:
-        companies: Ids to read, lower case.
-        started_at: When the run began: the upper bound of every cursor.
-    """
-
-    settings: Settings
-    reader: PageReader
-    ledger: Ledger | NoLedger
-    companies: tuple[str, ...]
-    started_at: datetime
 
 
 class EntityStream(Stream):
@@ -101,10 +79,9 @@ class EntityStream(Stream):
     def get_records(self, context: object) -> Generator[dict[str, Any]]:
         """Records of all partitions, for callers of the SDK that want rows without messages."""
         del context
-        plan = self._plan()
         decode = self._decoder()
-        for company in self._partitions():
-            for rows, _ in self._pages(plan, company, self._bookmark(company)):
+        for partition in self._partitions(self._plan()):
+            for rows, _ in partition.pages(self._state_of(partition)):
                 yield from (decode.record(row) for row in rows)
 
     def _sync_records(
@@ -113,46 +90,65 @@ class EntityStream(Stream):
         *,
         write_messages: bool = True,
     ) -> Generator[dict[str, Any], None, None]:
-        """Emit all partitions; a bookmark moves with every page, behind the records it covers."""
+        """Emit all partitions; the state moves with every page, behind the records it covers."""
         plan = self._plan()
-        decode = self._decoder()
         self.logger.info("%s: %s, because %s", self.name, plan.strategy, plan.reason)
-        if plan.strategy is Strategy.FULL and self.primary_keys:
-            # A version tells the target which rows this read has seen; what it has not seen is
-            # gone.
+        partitions = self._partitions(plan)
+        anew = any(p.must_start_over(self._state_of(p)) for p in partitions)
+        if anew or (plan.strategy is Strategy.FULL and self.primary_keys):
+            # A version tells the target which rows this read saw; what it did not see is gone.
             self._stream_version = int(time.time() * 1000)
-        index = 0
         with self.get_record_counter() as counter, self.get_sync_timer():
-            for company in self._partitions():
-                progress = Progress(self.name, company)
-                for rows, reached in self._pages(plan, company, self._bookmark(company)):
-                    for row in rows:
-                        self._check_max_record_limit(index)
-                        record = decode.record(row)
-                        if write_messages:
-                            self._write_record_message(record)
-                        counter.increment()
-                        index += 1
-                        yield record
-                    progress.page(len(rows))
-                    if reached is not None:
-                        self._set_bookmark(plan, company, reached)
-                        if write_messages:
-                            self._write_state_message()
-                self._source.ledger.append(
-                    "partition.read",
-                    stream=self.name,
-                    company=company,
-                    strategy=plan.strategy,
-                    rows=progress.rows,
-                    pages=progress.pages,
-                )
-                progress.finished()
+            index = 0
+            for partition in partitions:
+                for record in self._read(partition, anew=anew, write_messages=write_messages):
+                    self._check_max_record_limit(index)
+                    counter.increment()
+                    index += 1
+                    yield record
         if write_messages:
             if self._stream_version is not None:
                 self._write_activate_version_message(self._stream_version)
             self.state_manager.is_flushed = False
             self._write_state_message()
+
+    def _read(
+        self, partition: Partition, *, anew: bool, write_messages: bool
+    ) -> Generator[dict[str, Any], None, None]:
+        """Emit one partition.
+
+        Args:
+            partition: What to read.
+            anew: Read from the first row, and let the state move only when all of it has come:
+                half of a second reading must not pass for the whole.
+            write_messages: Whether to write Singer messages to stdout.
+        """
+        decode = self._decoder()
+        progress = Progress(self.name, partition.company)
+        state = self._state_of(partition)
+        moved: dict[str, Any] = {}
+        for rows, moved in partition.pages({} if anew else state):
+            for row in rows:
+                record = decode.record(row)
+                if write_messages:
+                    self._write_record_message(record)
+                yield record
+            progress.page(len(rows))
+            if moved and not anew:
+                state.update(moved)
+                self.state_manager.is_flushed = False
+                if write_messages:
+                    self._write_state_message()
+        state.update(moved)
+        self._source.ledger.append(
+            "partition.read",
+            stream=self.name,
+            company=partition.company,
+            strategy=partition.plan.strategy,
+            rows=progress.rows,
+            pages=progress.pages,
+        )
+        progress.finished()
 
     @property
     def _source(self) -> Source:
@@ -178,50 +174,21 @@ class EntityStream(Stream):
             raise ConfigError(message)
         return plan
 
-    def _partitions(self) -> tuple[str | None, ...]:
-        return self._source.companies if self._entity.per_company else (None,)
-
-    def _pages(
-        self, plan: ReadPlan, company: str | None, bookmark: datetime | None
-    ) -> Iterator[tuple[list[dict[str, Any]], datetime | None]]:
-        """Pages of one partition, each with the bookmark that it earns (none under ``full``)."""
-        source, settings = self._source, self._entity_settings
-        query = self._query(plan, company)
-        url = source.settings.environment_url
-        key = self._entity.key
-        start_date = source.settings.start_date
-        if plan.cursor is None:
-            yield from ((rows, None) for rows in read_full(source.reader, query, url, key))
-            return
-        yield from read_since(
-            source.reader,
-            query,
-            url,
-            key,
-            cursor=plan.cursor,
-            since=start_of_window(
-                bookmark,
-                lookback=timedelta(seconds=settings.lookback_s),
-                start_date=start_date,
-            ),
-            until=source.started_at,
-        )
-
-    def _query(self, plan: ReadPlan, company: str | None) -> Query:
-        conditions = [self._entity_settings.filter] if self._entity_settings.filter else []
-        if company is not None:
-            conditions.append(f"{COMPANY_PROPERTY} eq {text_literal(company)}")
-        selected = self._selected_names()
-        everything = len(selected) == len(self._entity.properties)
-        order = (plan.cursor,) if plan.cursor else ()
-        return Query(
-            self.name,
-            conditions=tuple(conditions),
-            order=(*order, *self._entity.key),
-            select=()
-            if everything
-            else tuple(p.name for p in self._entity.properties if p.name in selected),
-        )
+    def _partitions(self, plan: ReadPlan) -> list[Partition]:
+        names = self._selected_names()
+        everything = len(names) == len(self._entity.properties)
+        chosen = tuple(p.name for p in self._entity.properties if p.name in names)
+        return [
+            Partition(
+                source=self._source,
+                entity=self._entity,
+                plan=plan,
+                settings=self._entity_settings,
+                company=company,
+                select=() if everything else chosen,
+            )
+            for company in (self._source.companies if self._entity.per_company else (None,))
+        ]
 
     def _selected_names(self) -> frozenset[str]:
         mask = self.mask
@@ -238,16 +205,7 @@ class EntityStream(Stream):
             null_sentinels=self._source.settings.null_sentinels,
         )
 
-    def _bookmark(self, company: str | None) -> datetime | None:
-        value = self._state_of(company).get("replication_key_value")
-        return datetime.fromisoformat(value) if value else None
-
-    def _set_bookmark(self, plan: ReadPlan, company: str | None, reached: datetime) -> None:
-        state = self._state_of(company)
-        state["replication_key"] = plan.cursor
-        state["replication_key_value"] = instant_literal(reached)
-        self.state_manager.is_flushed = False
-
-    def _state_of(self, company: str | None) -> dict[str, Any]:
-        state: dict[str, Any] = self.get_context_state({COMPANY: company} if company else None)
+    def _state_of(self, partition: Partition) -> dict[str, Any]:
+        context = {COMPANY: partition.company} if partition.company else None
+        state: dict[str, Any] = self.get_context_state(context)
         return state

@@ -26,9 +26,10 @@ from tap_d365fo.companies import check_requested, visible_companies
 from tap_d365fo.entities import resolve_entities
 from tap_d365fo.metadata.service import MetadataService
 from tap_d365fo.names import nearest
+from tap_d365fo.partition import Source
 from tap_d365fo.reading.pages import PageReader
 from tap_d365fo.settings import CONFIG_JSONSCHEMA, EntitySettings, Settings
-from tap_d365fo.stream import EntityStream, Source
+from tap_d365fo.stream import EntityStream
 from tap_d365fo.writer import AuditingWriter
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -10,7 +11,7 @@ from singer_sdk.exceptions import SingerSDKError
 
 from pipeline_core.edge import run_guarded
 from pipeline_core.errors import ConfigError, PipelineError
-from target_tableau_hyper.target import HyperTarget
+from target_tableau_hyper.target import HyperTarget, ReaderGoneError
 
 
 def main() -> NoReturn:
@@ -26,6 +27,10 @@ def _command() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except ReaderGoneError as error:
+        # What is still in the buffer must not fail again when the interpreter flushes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise BrokenPipeError from error
     except click.Abort:
         raise KeyboardInterrupt from None
     except SingerSDKError as error:

@@ -24,11 +24,17 @@ _RETRY_S = 0.1
 def hold_directory(
     directory: Path,
     *,
-    wait_s: float = WAIT_S,
+    wait_s: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[None]:
     """Hold the directory's lock; the system gives it back even when the process is killed.
+
+    Args:
+        directory: Made when missing.
+        wait_s: How long another holder is waited for; by default :data:`WAIT_S`.
+        sleep: Waits.
+        clock: Tells how long it has been.
 
     Raises:
         BusyError: another process holds it.
@@ -36,7 +42,7 @@ def hold_directory(
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        deadline = clock() + wait_s
+        deadline = clock() + (WAIT_S if wait_s is None else wait_s)
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -74,6 +74,13 @@ class RecordBeforeSchemaError(DataError, RecordsWithoutSchemaException):
     """A record came before its stream's SCHEMA; the SDK's own class as well."""
 
 
+class ReaderGoneError(Exception):
+    """Nobody reads our standard output any more.
+
+    Not a BrokenPipeError itself, because click turns that into a silent exit.
+    """
+
+
 class HyperTarget(Target):
     """Singer target for Tableau: Hyper extracts, published data sources, verified jobs."""
 
@@ -273,8 +280,11 @@ class HyperTarget(Target):
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
         """One line on stdout, numbers with the digits that they came with."""
-        sys.stdout.write(f"{serialize_json(state)}\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(f"{serialize_json(state)}\n")
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Stop at once: nothing is merged, published or acknowledged any more."""

@@ -9,11 +9,11 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.sandbox.d365.small import ENVIRONMENT, create_database
 
 from contoso_sandbox.d365.listing import Listings
 from contoso_sandbox.d365.reading import Reader
 from contoso_sandbox.d365.service import Call, Service
-from tests.sandbox.d365.small import ENVIRONMENT, create_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

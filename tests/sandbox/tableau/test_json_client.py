@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tests.sandbox.tableau.conftest import Hypers, Running
+from starlette.responses import PlainTextResponse
 
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+    from tests.sandbox.tableau.conftest import Hypers, Running
 
 
 def test_projects_are_created_and_listed(running: Running) -> None:
@@ -106,3 +110,23 @@ def test_every_request_is_in_the_log(running: Running) -> None:
     assert (noted.method, noted.query, noted.status) == ("POST", "x=1", 400)
     assert (noted.request_bytes, noted.request_id) == (5, "r-1")
     assert noted.path == f"/api/3.29/sites/{running.server.site_id}/projects"
+
+
+def test_what_is_wrapped_around_the_application_is_in_the_log(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    """The place for scripted faults: it sees every request first, and the log sees what it does."""
+
+    def unavailable_once(app: ASGIApp) -> ASGIApp:
+        answers = iter([PlainTextResponse("try again", 503, {"Retry-After": "1"})])
+
+        async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+            await next(answers, app)(scope, receive, send)
+
+        return middleware
+
+    running = start(tmp_path, middleware=unavailable_once)
+    rest = running.rest(signed_in=False)
+    assert rest.call("GET", "/serverInfo").headers["Retry-After"] == "1"
+    assert rest.call("GET", "/serverInfo").ok
+    assert [noted.status for noted in running.server.requests] == [503, 200]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 #: Row ids kept over all listings, 8 bytes each.
 _CAPACITY = 8_000_000
+_MOST_LISTINGS = 64
 
 
 class Listings:
@@ -63,12 +64,13 @@ class Listings:
         with self._lock:
             self._kept[key] = (state, rows)
             self._kept.move_to_end(key)
-            while len(self._kept) > 1 and self._size() > self._capacity:
+            while len(self._kept) > 1 and self._is_full():
                 dropped, _ = self._kept.popitem(last=False)
                 self._building.pop(dropped, None)
 
-    def _size(self) -> int:
-        return sum(len(rows) for _, rows in self._kept.values())
+    def _is_full(self) -> bool:
+        rows = sum(len(rows) for _, rows in self._kept.values())
+        return rows > self._capacity or len(self._kept) > _MOST_LISTINGS
 
 
 def _fingerprint(cursor: DuckDBPyConnection, entity_set: EntitySet) -> tuple[int, int]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from contoso_sandbox.tableau.backgrounder import Backgrounder
-    from contoso_sandbox.tableau.datasources import Datasource
+    from contoso_sandbox.tableau.datasource import Datasource
     from contoso_sandbox.tableau.jobs import Jobs
     from contoso_sandbox.tableau.publishing import Publisher
     from contoso_sandbox.tableau.times import Clock

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from contoso_sandbox.tableau.datasources import Datasource, Datasources
+    from contoso_sandbox.tableau.datasource import Datasource
+    from contoso_sandbox.tableau.datasources import Datasources
     from contoso_sandbox.tableau.hyper_schema import HyperContent
     from contoso_sandbox.tableau.hyperd import Hyperd
     from contoso_sandbox.tableau.projects import Projects

@@ -13,7 +13,7 @@ from contoso_sandbox.tableau.jobs import Job, JobType
 
 if TYPE_CHECKING:
     from contoso_sandbox.tableau.backgrounder import Backgrounder
-    from contoso_sandbox.tableau.datasources import Datasource
+    from contoso_sandbox.tableau.datasource import Datasource
     from contoso_sandbox.tableau.jobs import Jobs
     from contoso_sandbox.tableau.store import Database
     from contoso_sandbox.tableau.times import Clock

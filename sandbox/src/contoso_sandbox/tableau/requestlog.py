@@ -46,6 +46,13 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         received = status = 0
+        noted = False
+
+        def note() -> None:
+            nonlocal noted
+            if not noted:
+                noted = True
+                self._note(scope, status, received)
 
         async def counting_receive() -> Message:
             nonlocal received
@@ -57,22 +64,26 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+            elif not message.get("more_body", False):
+                note()  # before the client can know the answer, and look into the log
             await send(message)
 
         try:
             await self._app(scope, counting_receive, watching_send)
         finally:
-            headers = dict(scope["headers"])
-            request_id = headers.get(b"requestid")
-            self._requests.append(
-                Request(
-                    method=scope["method"],
-                    path=scope["path"],
-                    query=scope["query_string"].decode("latin-1"),
-                    status=status,
-                    request_bytes=received,
-                    request_id=None if request_id is None else request_id.decode("latin-1"),
-                )
+            note()
+
+    def _note(self, scope: Scope, status: int, received: int) -> None:
+        request_id = dict(scope["headers"]).get(b"requestid")
+        self._requests.append(
+            Request(
+                method=scope["method"],
+                path=scope["path"],
+                query=scope["query_string"].decode("latin-1"),
+                status=status,
+                request_bytes=received,
+                request_id=None if request_id is None else request_id.decode("latin-1"),
             )
-            if len(self._requests) > 2 * _KEPT:
-                del self._requests[:_KEPT]
+        )
+        if len(self._requests) > 2 * _KEPT:
+            del self._requests[:_KEPT]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from contoso_sandbox.tableau.backgrounder import Backgrounder
-from contoso_sandbox.tableau.datasources import Datasource, Datasources
+from contoso_sandbox.tableau.datasources import Datasources
 from contoso_sandbox.tableau.hyperd import Hyperd
 from contoso_sandbox.tableau.jobs import Job, Jobs, JobType
 from contoso_sandbox.tableau.projects import Projects
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from contoso_sandbox.tableau.datasource import Datasource
     from contoso_sandbox.tableau.times import Clock
 
 _ADMINISTRATOR = "admin"

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contoso_sandbox.tableau.backgrounder import Backgrounder
-    from contoso_sandbox.tableau.datasources import Datasource, Datasources
+    from contoso_sandbox.tableau.datasource import Datasource
+    from contoso_sandbox.tableau.datasources import Datasources
     from contoso_sandbox.tableau.hyper_conditions import Json
     from contoso_sandbox.tableau.hyperd import Hyperd, OpenFiles
     from contoso_sandbox.tableau.jobs import Jobs

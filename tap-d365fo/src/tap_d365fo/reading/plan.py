@@ -11,7 +11,7 @@ from pipeline_core.errors import ConfigError
 from tap_d365fo.metadata.edm import is_instant
 
 if TYPE_CHECKING:
-    from tap_d365fo.metadata.model import Entity
+    from tap_d365fo.metadata.model import Entity, Property
     from tap_d365fo.settings import EntitySettings
 
 
@@ -20,12 +20,20 @@ class Strategy(StrEnum):
 
     FULL = "full"
     CURSOR = "cursor"
+    HIGH_WATER = "high_water"
 
 
 #: Names under which an entity publishes when a row was last changed: ``SysModifiedDateTime`` on the
 #: BI entities, others by customers' extensions. ``…By`` and ``…TransactionId`` are no instants
 #: anyway.
 _MODIFIED = re.compile(r"^(sys|last)?modified(on|at)?(date)?(time)?$", re.IGNORECASE)
+
+#: The posted general ledger: rows are only ever added, a correction is a new row. Nothing else is
+#: known to be so; ``entity_settings`` can say it of other sets.
+_APPEND_ONLY = re.compile(r"^GeneralJournal(Account)?Entry(W)?BiEntities$")
+
+#: The RecId of the mirrored table.
+_SOURCE_KEY = "SourceKey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,44 +66,57 @@ def plan_reading(
         catalog_key: Replication key where the catalog names one.
 
     Raises:
-        ConfigError: a cursor is asked for that the entity cannot give.
+        ConfigError: a strategy or key is asked for that the entity cannot give.
     """
-    wanted = settings.replication
-    if wanted == Strategy.FULL:
-        return ReadPlan(Strategy.FULL, None, "entity_settings ask for it")
-    if wanted == Strategy.CURSOR or settings.replication_key:
-        name = settings.replication_key or detect_cursor(entity)
-        return ReadPlan(Strategy.CURSOR, _usable(entity, name), "entity_settings ask for it")
-    detected = detect_cursor(entity)
-    if catalog_key not in {None, detected} and catalog_method != "FULL_TABLE":
-        return ReadPlan(Strategy.CURSOR, _usable(entity, catalog_key), "the catalog asks for it")
-    if detected is not None and entity.key and catalog_method != "FULL_TABLE":
-        return ReadPlan(Strategy.CURSOR, detected, f"{detected} tells when a row changed")
-    reason = "it publishes no time of change" if detected is None else "it has no key"
-    if detected is not None and entity.key:
-        reason = "the catalog asks for FULL_TABLE"
-    return ReadPlan(Strategy.FULL, None, reason)
+    automatic = _automatic(entity)
+    if settings.replication != "auto" or settings.replication_key:
+        return _asked(entity, settings.replication, settings.replication_key, "entity_settings ask")
+    if catalog_method == "FULL_TABLE" and automatic.strategy is not Strategy.FULL:
+        return ReadPlan(Strategy.FULL, None, "the catalog asks for FULL_TABLE")
+    if catalog_method != "FULL_TABLE" and catalog_key not in {None, automatic.cursor}:
+        return _asked(entity, "auto", catalog_key, "the catalog asks")
+    return automatic
 
 
-def detect_cursor(entity: Entity) -> str | None:
+def _automatic(entity: Entity) -> ReadPlan:
+    if _APPEND_ONLY.match(entity.entity_set) and _is_number(entity.find(_SOURCE_KEY)):
+        return ReadPlan(Strategy.HIGH_WATER, _SOURCE_KEY, "posted entries are only ever added")
+    cursor = _change_time(entity)
+    if cursor is None:
+        return ReadPlan(Strategy.FULL, None, "it publishes no time of change")
+    if not entity.key:
+        return ReadPlan(Strategy.FULL, None, "it has no key")
+    return ReadPlan(Strategy.CURSOR, cursor, f"{cursor} tells when a row changed")
+
+
+def _asked(entity: Entity, strategy: str, name: str | None, who: str) -> ReadPlan:
+    """A plan that somebody asked for, when the entity can be read that way."""
+    if strategy == Strategy.FULL:
+        return ReadPlan(Strategy.FULL, None, f"{who} for it")
+    if name is None:
+        name = _change_time(entity) if strategy == Strategy.CURSOR else _SOURCE_KEY
+    prop = entity.find(name) if name else None
+    fitting = {
+        Strategy.CURSOR: prop is not None and is_instant(prop),
+        Strategy.HIGH_WATER: _is_number(prop),
+    }
+    for candidate, fits in fitting.items():
+        if fits and entity.key and name and strategy in {"auto", candidate}:
+            return ReadPlan(candidate, name, f"{who} for it")
+    message = (
+        f"{entity.entity_set} cannot be read by {name or 'a time of change, which it lacks'}: "
+        "`cursor` needs a key and a date-time replication_key, `high_water` a key and an Int64 "
+        "replication_key; otherwise use replication: full"
+    )
+    raise ConfigError(message)
+
+
+def _change_time(entity: Entity) -> str | None:
     """The property that tells when a row was last changed, if one is published."""
     return next(
         (p.name for p in entity.properties if is_instant(p) and _MODIFIED.match(p.name)), None
     )
 
 
-def _usable(entity: Entity, name: str | None) -> str:
-    if name is None:
-        message = (
-            f"{entity.entity_set} publishes no time of change; name one as replication_key in "
-            "entity_settings, or use replication: full"
-        )
-        raise ConfigError(message)
-    prop = entity.find(name)
-    if prop is None or not is_instant(prop) or not entity.key:
-        message = (
-            f"{entity.entity_set} cannot be read by the cursor {name}: it must be a date-time "
-            "property of an entity with a key"
-        )
-        raise ConfigError(message)
-    return name
+def _is_number(prop: Property | None) -> bool:
+    return prop is not None and prop.edm_type == "Edm.Int64"

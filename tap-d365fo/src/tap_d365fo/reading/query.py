@@ -26,7 +26,8 @@ class Query:
         conditions: Terms of ``$filter``, joined by ``and``.
         order: Terms of ``$orderby``.
         select: Properties; empty means all.
-        count: Ask for the number of rows that match (``@odata.count``).
+        count: Ask for the number of rows that match (``@odata.count``, not limited by ``top``).
+        top: At most so many rows, and then no nextLink.
     """
 
     entity_set: str
@@ -34,6 +35,7 @@ class Query:
     order: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     count: bool = False
+    top: int | None = None
 
     def where(self, *conditions: str) -> Query:
         """The same request with further conditions."""
@@ -44,6 +46,8 @@ class Query:
         options = ["cross-company=true"]
         if self.count:
             options.append("$count=true")
+        if self.top is not None:
+            options.append(f"$top={self.top}")
         if self.conditions:
             terms = self.conditions
             joined = terms[0] if len(terms) == 1 else " and ".join(f"({term})" for term in terms)

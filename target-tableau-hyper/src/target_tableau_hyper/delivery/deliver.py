@@ -17,7 +17,7 @@ from target_tableau_hyper.delivery.publish import start_publish
 from target_tableau_hyper.delivery.update import actions, request_id, start_update
 from target_tableau_hyper.extract.manifest import Delivery, Manifest
 from target_tableau_hyper.tableau.datasources import find_datasource, stamp
-from target_tableau_hyper.tableau.jobs import Ending, JobResult, wait_for_job
+from target_tableau_hyper.tableau.jobs import FIRST_WAIT_S, Ending, JobResult, wait_for_job
 from target_tableau_hyper.tableau.projects import find_project
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 #: ``updatedAt`` has whole seconds, the job's ``createdAt`` too.
 _CLOCK_GRAIN = timedelta(seconds=1)
+
+#: How long the effect of a purged job is waited for.
+_EFFECT_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +126,8 @@ class Courier:
                 project=project,
                 description=names.description,
             )
-            self._wait(job, manifest.datasource)
-            found = find_datasource(self._session, manifest.datasource, project)
-            # Both instants are the server's, so its clock may be wrong without harm.
-            if found is None or (
-                found.updated_at
-                and job.created_at
-                and found.updated_at < job.created_at - _CLOCK_GRAIN
-            ):
-                message = (
-                    f"data source {manifest.datasource!r} does not show what job {job.id} "
-                    "published; the next run delivers again"
-                )
-                raise TransientError(message)
+            result = self._wait(job, manifest.datasource)
+            found = self._published(manifest.datasource, project, job, result)
             delivery = self._confirmed(manifest, path, found, job, "overwrite")
             effect.verified(
                 job_id=delivery.job_id,
@@ -212,6 +204,31 @@ class Courier:
             raise JobFailedError(message)
         return result
 
+    def _published(
+        self, name: str, project: TSC.ProjectItem, job: TSC.JobItem, result: JobResult
+    ) -> TSC.DatasourceItem:
+        """The data source as the job left it.
+
+        Of a purged job nobody can say that it succeeded, so its effect is waited for.
+
+        Raises:
+            TransientError: the data source does not show it.
+        """
+        wait_s, waited_s = FIRST_WAIT_S, 0.0
+        longest_s = _EFFECT_WAIT_S if result.ending is Ending.UNKNOWN else 0.0
+        while True:
+            found = find_datasource(self._session, name, project)
+            if found is not None and _shows(found, job):
+                return found
+            if waited_s >= longest_s:
+                message = (
+                    f"data source {name!r} does not show what job {job.id} published; the next run "
+                    "delivers again"
+                )
+                raise TransientError(message)
+            time.sleep(wait_s)
+            wait_s, waited_s = wait_s * 2, waited_s + wait_s
+
     def _confirmed(
         self,
         manifest: Manifest,
@@ -247,6 +264,16 @@ class Courier:
         if path not in self._projects:
             self._projects[path] = find_project(self._session, path)
         return self._projects[path]
+
+
+def _shows(found: TSC.DatasourceItem, job: TSC.JobItem) -> bool:
+    """Whether a data source changed since a job was created.
+
+    Both instants are the server's, so its clock may be wrong without harm.
+    """
+    if found.updated_at is None or job.created_at is None:
+        return True
+    return bool(found.updated_at >= job.created_at - _CLOCK_GRAIN)
 
 
 class JobFailedError(TransientError):

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
 
     from target_tableau_hyper.tableau.session import TableauSession
 
-#: Attempts at the whole of it.
-_TRIES = 3
-
-
 def start_publish(
     session: TableauSession,
     extract: Path,
@@ -48,4 +44,4 @@ def start_publish(
         job: TSC.JobItem = TSC.JobItem.from_response(response.content, server.namespace)[0]
         return job
 
-    return session.call(publish, doing=f"publishing data source {name!r}", tries=_TRIES)
+    return session.call(publish, doing=f"publishing data source {name!r}")

@@ -49,6 +49,8 @@ _STATUS = {
     "429": TransientError,
 }
 
+_REDIRECTED = "the server redirects; set tableau_server_url to its final address"
+
 #: What else goes wrong on the way, the narrower class first.
 _CAUSES: tuple[tuple[type[Exception], type[PipelineError], str], ...] = (
     (
@@ -56,6 +58,7 @@ _CAUSES: tuple[tuple[type[Exception], type[PipelineError], str], ...] = (
         ConfigError,
         "the server's certificate is not trusted; set ca_bundle to the authority that issued it",
     ),
+    (requests.TooManyRedirects, ConfigError, _REDIRECTED),
     (requests.Timeout, TransientError, "no answer in time; run again later"),
     (requests.RequestException, TransientError, "the server cannot be reached; run again later"),
     (
@@ -66,7 +69,7 @@ _CAUSES: tuple[tuple[type[Exception], type[PipelineError], str], ...] = (
     (
         RedirectError,
         ConfigError,
-        "the server redirects; set tableau_server_url to its final address",
+        _REDIRECTED,
     ),
     (NotSignedInError, AuthError, "the session has ended; run again"),
 )

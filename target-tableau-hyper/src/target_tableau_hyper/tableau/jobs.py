@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: The whole site may ask for jobs about once in four seconds over a day, so long jobs are looked at
 #: ever more seldom.
-_FIRST_WAIT_S = 0.5
+FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0
 _GROWTH = 1.5
 
@@ -93,12 +93,12 @@ def wait_for_job(
     Raises:
         TransientError: it is not over after ``timeout_s``.
     """
-    started, told_at, wait_s = clock(), clock(), _FIRST_WAIT_S
+    started, told_at, wait_s = clock(), clock(), FIRST_WAIT_S
     trouble: TransientError | None = None
     while clock() - started < timeout_s:
         try:
             found = session.call(
-                lambda server: _look(server, str(job.id)), doing=f"asking for job {job.id}"
+                lambda server: _look(server, str(job.id)), doing=f"asking for job {job.id}", tries=1
             )
             if isinstance(found, JobResult):
                 return found

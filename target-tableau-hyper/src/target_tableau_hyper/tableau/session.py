@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from target_tableau_hyper.settings import TableauSettings
 
+#: How often something is tried.
+TRIES = 3
+
 #: Half of the first wait before something is tried again; each further one is twice as long.
 PAUSE_S = 0.5
 
@@ -69,6 +72,15 @@ class TableauSession:
             AuthError: the token was refused.
             TransientError: the server cannot be reached.
         """
+        self._repeated(self._sign_in_once, TRIES)
+        self._logger.info(
+            "signed in to %s, site %r, REST API %s",
+            self.settings.server_url,
+            self.settings.site,
+            self.server.version,
+        )
+
+    def _sign_in_once(self) -> None:
         where = f"signing in to {self.settings.server_url}"
         with named_failures(where):
             # Its own version detection swallows every failure and goes on with an API of 2016.
@@ -90,12 +102,6 @@ class TableauSession:
                 "tableau_site; tokens end after a year, and when unused for 15 days"
             )
             raise AuthError(message) from error
-        self._logger.info(
-            "signed in to %s, site %r, REST API %s",
-            self.settings.server_url,
-            self.settings.site,
-            self.server.version,
-        )
 
     def sign_out(self) -> None:
         """Close the session; a failure here changes nothing of what was done."""
@@ -107,27 +113,30 @@ class TableauSession:
         self.server.close()
 
     def call(
-        self, action: Callable[[TSC.Server], _Result], *, doing: str, tries: int = 1
+        self, action: Callable[[TSC.Server], _Result], *, doing: str, tries: int = TRIES
     ) -> _Result:
-        """Run one or more requests; when the session was ended meanwhile, sign in and repeat once.
+        """Run requests; what fails on the way is tried again, after an ended session a new one.
 
         Args:
-            action: What to do; a 401 is never executed, so after one it starts again.
+            action: What to do; it must do no harm when it is done twice.
             doing: The same in words, for messages.
-            tries: How often to try when an answer is lost or the server is in trouble; more than
-                one
-                only for what may be executed twice without harm.
+            tries: How often to try.
 
         Raises:
             PipelineError: it did not work.
         """
-        for attempt in range(1, tries):
+        return self._repeated(lambda: self._call_once(action, doing), tries)
+
+    def _repeated(self, attempt: Callable[[], _Result], tries: int) -> _Result:
+        for number in range(1, tries):
             try:
-                return self._call_once(action, doing)
+                return attempt()
             except TransientError as error:
+                if error.retry_at is not None:
+                    raise
                 self._logger.info("%s; trying again", error)
-                time.sleep(PAUSE_S * 2**attempt)
-        return self._call_once(action, doing)
+                time.sleep(PAUSE_S * 2**number)
+        return attempt()
 
     def _call_once(self, action: Callable[[TSC.Server], _Result], doing: str) -> _Result:
         try:

@@ -21,24 +21,23 @@ TIMEOUT_S = (10.0, 300.0)
 #: A server that asks for a longer pause is told to the operator instead of slept through.
 LONGEST_WAIT_S = 300.0
 
+#: First wait before a connection is tried again; each further one is twice as long.
+BACKOFF_S = 0.5
+
 _TRIES = 4
-_GATEWAY_ERRORS = frozenset({502, 503, 504})
 _TOO_MANY_REQUESTS = 429
 
 
 class SafeRetry(Retry):
-    """Repeats what had no effect, and only that.
+    """Repeats what surely had no effect: a connection never made, and 429, "not executed".
 
-    429 means "not executed" for every method. A gateway error leaves open whether the server did
-    it, so only GET is repeated; so is a connection that was never made.
+    Whatever may have been executed is left to the caller, who knows what may happen twice.
     """
 
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: FBT001, FBT002 - urllib3's signature
         """Whether an answer calls for another try."""
-        del has_retry_after
-        if status_code == _TOO_MANY_REQUESTS:
-            return bool(self.total)
-        return bool(self.total) and method == "GET" and status_code in _GATEWAY_ERRORS
+        del method, has_retry_after
+        return bool(self.total) and status_code == _TOO_MANY_REQUESTS
 
     def sleep_for_retry(self, response: BaseHTTPResponse) -> bool:
         """Wait as long as Retry-After says.
@@ -64,10 +63,10 @@ def new_session() -> requests.Session:
     retry = SafeRetry(
         total=_TRIES,
         connect=_TRIES,
-        read=_TRIES,
+        read=0,
+        other=0,
         redirect=0,
-        allowed_methods=frozenset({"GET"}),
-        backoff_factor=0.5,
+        backoff_factor=BACKOFF_S,
         backoff_jitter=0.5,
         respect_retry_after_header=True,
         raise_on_status=False,

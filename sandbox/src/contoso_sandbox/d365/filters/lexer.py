@@ -29,8 +29,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-#: Magnitude that DuckDB's widest DECIMAL holds with the 6 places of an amount.
-_NUMBER_LIMIT = Decimal(10) ** 32
+#: Powers of ten that DuckDB's widest DECIMAL holds beside the 6 places of an amount.
+_MAGNITUDES = range(-32, 32)
 _LITERALS = {"null": None, "true": True, "false": False}
 
 
@@ -95,10 +95,10 @@ def _value(kind: str, lexeme: str) -> str | int | Decimal | bool | date | dateti
 
 
 def _number(lexeme: str) -> int | Decimal:
-    value = int(lexeme) if lexeme.isdecimal() else Decimal(lexeme)
-    if abs(value) >= _NUMBER_LIMIT or (value and abs(value) < 1 / _NUMBER_LIMIT):
+    value = Decimal(lexeme)
+    if value and value.adjusted() not in _MAGNITUDES:
         raise OverflowError
-    return value
+    return int(lexeme) if lexeme.isdecimal() else value
 
 
 def _instant(lexeme: str) -> datetime:

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from contoso_sandbox.tableau.datasources import DATASOURCE_FIELDS, tag_elements
+from contoso_sandbox.tableau.datasource import DATASOURCE_FIELDS, tag_elements
 from contoso_sandbox.tableau.listing import select
 from contoso_sandbox.tableau.packages import repack
 from contoso_sandbox.tableau.responses import Answer, Element, FileAnswer
@@ -15,7 +15,7 @@ from contoso_sandbox.tableau.rest.call import Endpoint
 from contoso_sandbox.tableau.times import later
 
 if TYPE_CHECKING:
-    from contoso_sandbox.tableau.datasources import Datasource
+    from contoso_sandbox.tableau.datasource import Datasource
     from contoso_sandbox.tableau.rest.call import Call
 
 _ONE = "/sites/{site_id}/datasources/{datasource_id}"

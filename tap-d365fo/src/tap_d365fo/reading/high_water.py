@@ -1,0 +1,127 @@
+"""Strategy ``high_water``: read what was added above a number, and notice what was added below.
+
+For sets whose rows are only ever added under a growing number: the posted ledger by its RecId. The
+number grows in the order of *insertion*, not of *commit*: RecIds are handed out in blocks, and a
+long transaction becomes visible after shorter ones with higher numbers. So each run begins a
+look-back below the highest number read. Because no look-back is surely wide enough, the server is
+asked how many rows lie below it: they must be as many as were read. If not, everything is read
+again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from pipeline_core.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tap_d365fo.reading.pages import PageReader
+    from tap_d365fo.reading.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What need not be read again.
+
+    Attributes:
+        up_to: Number up to which rows have been read for good; None before the first row.
+        rows: How many rows there were up to it, counted as they were read.
+    """
+
+    up_to: int | None = None
+    rows: int = 0
+
+
+@dataclass(slots=True)
+class HighWater:
+    """Follows a read and tells what has settled: rows more than ``lookback`` below the highest.
+
+    The rows are counted here, as they are read, and not asked of the server afterwards: a row that
+    was committed in between would be counted without having been read.
+    """
+
+    settled: Settled
+    lookback: int
+    _window: deque[int] = field(default_factory=deque)
+
+    def take(self, numbers: Iterable[int]) -> Settled:
+        """Account for rows in growing order; returns what has settled by now."""
+        self._window.extend(numbers)
+        if not self._window:
+            return self.settled
+        up_to = self._window[-1] - self.lookback
+        rows = self.settled.rows
+        while self._window and self._window[0] <= up_to:
+            self._window.popleft()
+            rows += 1
+        if rows > self.settled.rows:
+            self.settled = Settled(up_to, rows)
+        return self.settled
+
+
+def read_above(
+    reader: PageReader, query: Query, environment_url: str, *, number: str, above: int | None
+) -> Iterator[tuple[list[dict[str, Any]], list[int]]]:
+    """Rows whose ``number`` is greater than ``above``, in its order, page by page.
+
+    Args:
+        reader: Fetches pages.
+        query: Entity set, company, selection and order by ``number``.
+        environment_url: Where to ask.
+        number: An ``Edm.Int64`` property that no two rows share.
+        above: Where to begin; None reads from the first row.
+
+    Yields:
+        Rows and their numbers.
+
+    Raises:
+        DataError: the numbers do not grow from row to row.
+    """
+    following = _above(query, number, above)
+    while True:
+        page = reader.page(following.url(environment_url))
+        numbers = [_number(row, number, query.entity_set) for row in page.rows]
+        if any(later <= earlier for earlier, later in pairwise(numbers)):
+            message = f"{query.entity_set}: {number} does not grow from row to row"
+            raise DataError(message)
+        if not numbers:
+            return
+        yield page.rows, numbers
+        if page.next_url is None:
+            return
+        following = _above(query, number, numbers[-1])
+
+
+def has_settled(
+    reader: PageReader, query: Query, environment_url: str, *, number: str, settled: Settled
+) -> bool:
+    """Whether the server still has as many rows up to the mark as were read.
+
+    More: a transaction was committed later than the look-back reaches. Fewer: rows were archived.
+    """
+    if settled.up_to is None:
+        return True
+    below = query.where(f"{number} le {settled.up_to}")
+    asked = replace(below, select=(number,), count=True, top=1)
+    page = reader.page(asked.url(environment_url))
+    if page.count is None:
+        message = f"{query.entity_set}: the server does not say how many rows there are"
+        raise DataError(message)
+    return page.count == settled.rows
+
+
+def _above(query: Query, number: str, value: int | None) -> Query:
+    return query if value is None else query.where(f"{number} gt {value}")
+
+
+def _number(row: dict[str, Any], number: str, entity_set: str) -> int:
+    value = row.get(number)
+    if not isinstance(value, int):
+        message = f"{entity_set}: a row has no readable {number}"
+        raise DataError(message)
+    return value
