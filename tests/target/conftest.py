@@ -96,10 +96,10 @@ def tableau(tableau_server: Tableau, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr("target_tableau_hyper.tableau.upload.PAUSE_S", 0.0)
     monkeypatch.setattr("target_tableau_hyper.tableau.transport.BACKOFF_S", 0.0)
     monkeypatch.setattr("target_tableau_hyper.tableau.jobs.FIRST_WAIT_S", 0.03)
+    tableau_server.server.requests.clear()
     yield tableau_server
     tableau_server.faulty.faults.clear()
     tableau_server.faulty.header_names.clear()
     with tableau_server.client() as client:
         for datasource in tableau_server.server.datasources():
             client.datasources.delete(datasource.id)
-    tableau_server.server.requests.clear()
