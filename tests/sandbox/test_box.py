@@ -92,7 +92,7 @@ def test_every_set_can_be_walked_to_its_last_row(
 ) -> None:
     for name, entity_set in contoso.world.environment.entity_sets.items():
         keys = ",".join(entity_set.key)
-        url = f"{contoso.d365_url}/data/{name}?cross-company=true&$select={keys}&$orderby={keys}"
+        url = f"{contoso.d365_url}/data/{name}?cross-company=true&$orderby={keys}"
         rows = walk(session, url)
         with contoso.world.cursor() as cursor:
             counted = cursor.execute(f'SELECT count(*) FROM "{name}"').fetchone()  # noqa: S608

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,36 @@ from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
     HyperProcess,
     Telemetry,
 )
+from tests.target.faults import Faulty
+from tests.target.harness import TEST_TOKEN, TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
 
 from contoso_sandbox.serving import HttpsServer
 from contoso_sandbox.tableau import TableauServer
 from contoso_sandbox.tls import create_tls
-from tests.target.faults import Faulty
-from tests.target.harness import TEST_TOKEN, TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
+from target_tableau_hyper.extract.engine import Engine, start_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.target.harness import Rows
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[dict[int, Engine]]:
+    """One hyperd a file format for all runs in this process, instead of one a run."""
+    with contextlib.ExitStack() as stack:
+        yield {v: stack.enter_context(start_engine(hyper_version=v)) for v in (2, 3, 4)}
+
+
+@pytest.fixture(autouse=True)
+def shared_engines(engines: dict[int, Engine], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting hyperd is part of the runs in processes of their own (test_process)."""
+
+    def lend(*, hyper_version: int) -> contextlib.AbstractContextManager[Engine]:
+        return contextlib.nullcontext(engines[hyper_version])
+
+    monkeypatch.setattr("target_tableau_hyper.loading.start_engine", lend)
 
 
 @pytest.fixture
@@ -30,7 +50,7 @@ def extracts(tmp_path: Path) -> Extracts:
 
 
 @pytest.fixture(scope="session")
-def hyperd_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+def hyperd_socket() -> Iterator[tuple[str, int]]:
     """A hyperd of the tests' own, reached over the PostgreSQL protocol by psycopg."""
     with HyperProcess(
         Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters={"log_config": ""}
@@ -66,7 +86,7 @@ def query(
 @pytest.fixture(scope="session")
 def rows(
     query: Callable[[Path, str], list[tuple[Any, ...]]],
-) -> Callable[..., list[tuple[Any, ...]]]:
+) -> Rows:
     """All rows of an extract, ordered by its first column."""
 
     def read(path: Path, columns: str = "*") -> list[tuple[Any, ...]]:

@@ -6,25 +6,32 @@ import contextlib
 import io
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
+from tests.target.messages import dump
 
 from target_tableau_hyper.target import HyperTarget
-from tests.target.messages import dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from tests.target.faults import Faulty
+
     from contoso_sandbox.serving import HttpsServer
     from contoso_sandbox.tableau import TableauServer
     from contoso_sandbox.tls import Tls
-    from tests.target.faults import Faulty
 
 TOKEN_NAME = "pipeline"
 TEST_TOKEN = "tests"
 TOKEN_VALUE = "correct-horse-battery-staple"
+
+
+class Rows(Protocol):
+    """Reads rows of an extract, ordered by the first of their columns."""
+
+    def __call__(self, path: Path, columns: str = "*") -> list[tuple[Any, ...]]: ...
 
 
 @dataclass

@@ -20,7 +20,9 @@ NULL = {"type": "null"}
         pytest.param({"type": "string", "format": "uuid"}, Kind.TEXT, False, id="uuid is text"),
         pytest.param({"type": "string", "format": "date"}, Kind.DATE, False, id="date"),
         pytest.param({"type": "string", "format": "time"}, Kind.TIME, False, id="time"),
-        pytest.param({"type": "string", "format": "date-time"}, Kind.TIMESTAMP, False, id="instant"),
+        pytest.param(
+            {"type": "string", "format": "date-time"}, Kind.TIMESTAMP, False, id="instant"
+        ),
         pytest.param(
             {"type": ["string", "null"], "format": "x-singer.decimal"},
             Kind.NUMERIC,

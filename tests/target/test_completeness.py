@@ -6,18 +6,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.target.messages import audit, record, schema, state
 
 from pipeline_core.errors import IntegrityError
 from target_tableau_hyper.audit import Completeness, Tally
 from target_tableau_hyper.extract.schema import Column, Kind
-from tests.target.messages import audit, record, schema, state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from tests.target.harness import Extracts, Rows
 
-    from tests.target.harness import Extracts
-
-Rows = "Callable[..., list[tuple[Any, ...]]]"
 
 SCHEMA = schema("gl", {"id": {"type": "integer"}, "amount": {"type": ["null", "number"]}})
 R1 = record("gl", {"id": 1, "amount": Decimal("-0.05")})
@@ -93,7 +90,13 @@ def test_complete_input_is_loaded(extracts: Extracts, messages: list[dict[str, A
             [FRESH, SCHEMA, R1, R2, audit("r1", {}, complete=True)], "arrived", id="not counted"
         ),
         pytest.param(
-            [FRESH, SCHEMA, R1, R2, audit("r1", {**figures(2, "99.95"), "x": {"records": 1}}, complete=True)],
+            [
+                FRESH,
+                SCHEMA,
+                R1,
+                R2,
+                audit("r1", {**figures(2, "99.95"), "x": {"records": 1}}, complete=True),
+            ],
             "x: 1 records sent, 0 arrived",
             id="stream lost",
         ),
@@ -140,7 +143,9 @@ def test_refused_input_leaves_the_last_good_extract(extracts: Extracts, rows: Ro
 @pytest.mark.parametrize(
     ("mode", "messages", "loads"),
     [
-        pytest.param("complete", [FRESH, SCHEMA, R1, DONE], True, id="complete: figures may differ"),
+        pytest.param(
+            "complete", [FRESH, SCHEMA, R1, DONE], True, id="complete: figures may differ"
+        ),
         pytest.param("complete", [FRESH, SCHEMA, R1], False, id="complete: but the end must come"),
         pytest.param("complete", [STALE], False, id="complete: an echo is no end"),
         pytest.param("complete", [STALE, SCHEMA, R1], False, id="complete: echo, then death"),
@@ -149,7 +154,10 @@ def test_refused_input_leaves_the_last_good_extract(extracts: Extracts, rows: Ro
     ],
 )
 def test_modes(
-    extracts: Extracts, mode: str, messages: list[dict[str, Any]], loads: bool  # noqa: FBT001
+    extracts: Extracts,
+    mode: str,
+    messages: list[dict[str, Any]],
+    loads: bool,  # noqa: FBT001
 ) -> None:
     if loads:
         extracts.run(messages, completeness=mode)

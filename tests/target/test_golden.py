@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.resources
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from pipeline_core.errors import ConfigError, DataError
+from singer_sdk.testing import target_test_streams
 from tests.target.messages import record, schema, state
 
+from pipeline_core.errors import ConfigError, DataError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from tests.target.harness import Extracts
+    from tests.target.harness import Extracts, Rows
 
-Rows = "Callable[..., list[tuple[Any, ...]]]"
 
 ID = {"id": {"type": "integer"}}
 NUMBER = {"type": ["null", "number"]}
@@ -60,7 +60,7 @@ def test_each_decimal_column_has_its_own_scale(extracts: Extracts, rows: Rows) -
                 {
                     "id": 1,
                     "rate": Decimal("1.0837000000000001"),
-                    "amount": Decimal("7"),
+                    "amount": Decimal(7),
                     "text": "1234567890123456789012345678",
                 },
             ),
@@ -74,7 +74,7 @@ def test_each_decimal_column_has_its_own_scale(extracts: Extracts, rows: Rows) -
         "text": "NUMERIC(38,2)",
     }
     assert rows(extracts.path("fx")) == [
-        (1, Decimal("1.0837000000000001"), Decimal(7), Decimal("1234567890123456789012345678"))
+        (1, Decimal("1.0837000000000001"), Decimal(7), Decimal(1234567890123456789012345678))
     ]
 
 
@@ -259,7 +259,7 @@ def test_column_that_is_no_longer_sent_keeps_its_values(extracts: Extracts, rows
         ),
     ],
 )
-def test_column_widens_without_loss(
+def test_column_widens_without_loss(  # noqa: PLR0917 - a case has four parts
     extracts: Extracts,
     rows: Rows,
     first: tuple[dict[str, Any], object],
@@ -347,13 +347,19 @@ def test_amounts_too_wide_for_file_format_2_are_refused_by_key(extracts: Extract
 
 def test_null_key_is_refused(extracts: Extracts) -> None:
     keyed = {"id": {"type": ["integer", "null"]}, "v": TEXT}
-    with pytest.raises(DataError, match="column 'id'.*key property is null"):
+    with pytest.raises(DataError, match=r"column 'id'.*key property is null"):
         extracts.run([schema("s", keyed), record("s", {"id": None, "v": "x"})])
 
 
 def test_two_streams_never_share_a_file(extracts: Extracts) -> None:
     names = {"a": {"file": "same"}, "b": {"file": "same.hyper"}}
-    with pytest.raises(ConfigError, match="'a' and 'b' would both be stored in same.hyper"):
+    with pytest.raises(ConfigError, match=r"'a' and 'b' would both be stored in same\.hyper"):
+        extracts.run([schema("a", ID), schema("b", ID)], datasources=names)
+
+
+def test_two_streams_never_share_a_data_source(extracts: Extracts) -> None:
+    names = {"a": {"name": "b"}}
+    with pytest.raises(ConfigError, match="'a' and 'b' would both be published as 'b'"):
         extracts.run([schema("a", ID), schema("b", ID)], datasources=names)
 
 
@@ -376,9 +382,7 @@ def test_titles_and_descriptions_of_the_schema_reach_the_manifest(extracts: Extr
 
 
 def test_stream_without_columns_is_left_out(extracts: Extracts) -> None:
-    assert extracts.run([schema("s", {}, keys=()), record("s", {}), state({"a": 1})]) == [
-        '{"a":1}'
-    ]
+    assert extracts.run([schema("s", {}, keys=()), record("s", {}), state({"a": 1})]) == ['{"a":1}']
     assert not extracts.path("s").exists()
 
 
@@ -386,3 +390,22 @@ def test_stored_files_are_not_for_everybody(extracts: Extracts) -> None:
     extracts.run([schema("s", ID), record("s", {"id": 1})])
     path: Path = extracts.path("s")
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_upserts_of_the_sdk_streams_meet_their_first_load(extracts: Extracts, rows: Rows) -> None:
+    """Two files of the SDK that its own suite never runs one after the other."""
+    for name in ("user_location_data", "user_location_upsert_data"):
+        file = importlib.resources.files(target_test_streams) / f"{name}.singer"
+        extracts.run(file.read_text(encoding="utf-8").splitlines())
+    assert rows(extracts.path("test_users")) == [
+        (1, "Johny"),
+        (2, "George"),
+        (3, "Jacob"),
+        (4, "Josh"),
+        (5, "Jim"),
+        (8, "Thomas"),
+        (12, "Paul"),
+        (13, "Mary"),
+    ]
+    assert [row[0] for row in rows(extracts.path("test_user_in_location"))] == [1, 2, 3, 6, 14]
+    assert rows(extracts.path("test_user_in_location"))[0][1:3] == (1, 4)

@@ -57,7 +57,7 @@ DONE = 'completedAt="2024-01-01T00:01:00Z"'
         pytest.param(
             job(
                 f'finishCode="0" {DONE}',
-                '<statusNotes><statusNote type="errorCode" value="1" text="disk full"/></statusNotes>',
+                '<statusNotes><statusNote type="errorCode" text="disk full"/></statusNotes>',
             ),
             Ending.FAILED,
             "disk full",

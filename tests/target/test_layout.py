@@ -37,15 +37,22 @@ def plain(kind: Kind) -> TableColumn:
         pytest.param(
             number(18, 2), number(38, 2, 6), "NUMERIC(18,2)", False, id="data win over a hint"
         ),
-        pytest.param(plain(Kind.INTEGER), number(18, 2, 3), "NUMERIC(38,2)", True, id="int, number"),
-        pytest.param(number(38, 6, 5), plain(Kind.INTEGER), "NUMERIC(38,6)", False, id="number, int"),
+        pytest.param(
+            plain(Kind.INTEGER), number(18, 2, 3), "NUMERIC(38,2)", True, id="int, number"
+        ),
+        pytest.param(
+            number(38, 6, 5), plain(Kind.INTEGER), "NUMERIC(38,6)", False, id="number, int"
+        ),
         pytest.param(plain(Kind.DATE), plain(Kind.TIMESTAMP), "TEXT", True, id="date, instant"),
         pytest.param(plain(Kind.TEXT), plain(Kind.INTEGER), "TEXT", False, id="text takes all"),
         pytest.param(plain(Kind.BOOLEAN), plain(Kind.TEXT), "TEXT", True, id="flag becomes text"),
     ],
 )
 def test_types_only_widen(
-    existing: TableColumn, incoming: TableColumn, sql_type: str, rewrite: bool  # noqa: FBT001
+    existing: TableColumn,
+    incoming: TableColumn,
+    sql_type: str,
+    rewrite: bool,  # noqa: FBT001
 ) -> None:
     layout = plan_layout("s", [existing], [incoming], keys=())
     assert [column.sql_type for column in layout.columns] == [sql_type]
@@ -63,9 +70,7 @@ def test_new_table_has_incoming_columns_and_keys_that_are_not_null() -> None:
 
 
 def test_new_columns_are_added_without_a_rewrite_and_old_ones_stay() -> None:
-    layout = plan_layout(
-        "s", [TableColumn("a", Kind.TEXT)], [TableColumn("b", Kind.DATE)], keys=()
-    )
+    layout = plan_layout("s", [TableColumn("a", Kind.TEXT)], [TableColumn("b", Kind.DATE)], keys=())
     assert [c.name for c in layout.columns] == ["a", "b"]
     assert [c.name for c in layout.added] == ["b"]
     assert not layout.rewrite
@@ -81,7 +86,7 @@ def test_column_that_becomes_a_key_is_rewritten_as_not_null() -> None:
 
 
 def test_file_format_without_wide_decimals_says_which_setting_helps() -> None:
-    with pytest.raises(DataError, match="stream 's', column 'c'.*hyper_version to 3"):
+    with pytest.raises(DataError, match=r"stream 's', column 'c'.*hyper_version to 3"):
         plan_layout("s", [number(18, 2, 16)], [number(18, 4, 6)], keys=(), max_digits=18)
 
 

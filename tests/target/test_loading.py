@@ -7,16 +7,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from pipeline_core.errors import ConfigError, DataError
 from tests.target.messages import audit, record, schema, state
 
+from pipeline_core.errors import ConfigError, DataError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from tests.target.harness import Extracts, Rows
 
-    from tests.target.harness import Extracts
-
-Rows = "Callable[..., list[tuple[Any, ...]]]"
 
 PROPERTIES = {
     "id": {"type": "integer"},
@@ -150,9 +147,7 @@ def test_empty_activation_of_a_complete_run_empties_the_table(
 
 def test_activation_can_be_switched_off(extracts: Extracts, rows: Rows) -> None:
     extracts.run([SCHEMA, row(1)])
-    extracts.run(
-        [SCHEMA, row(2, version=5), activate(5)], process_activate_version_messages=False
-    )
+    extracts.run([SCHEMA, row(2, version=5), activate(5)], process_activate_version_messages=False)
     assert rows(extracts.path("s"), '"id"') == [(1,), (2,)]
 
 

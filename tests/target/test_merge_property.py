@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from target_tableau_hyper.extract.engine import TABLE, Engine, start_engine
-from target_tableau_hyper.extract.figures import Figures
 from target_tableau_hyper.extract.merge import Delta, merge
 from target_tableau_hyper.extract.rows import Policy
 from target_tableau_hyper.extract.schema import columns_of
@@ -22,6 +21,8 @@ from target_tableau_hyper.extract.staging import Budget, SegmentWriter, StagedSt
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from target_tableau_hyper.extract.figures import Figures
 
 DELETED_AT = "_sdc_deleted_at"
 SCHEMA = {

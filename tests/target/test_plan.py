@@ -31,6 +31,11 @@ SMALL = Situation(
         pytest.param(
             {"delivered_sha": "new", "mode": "overwrite"}, Way.NOTHING, id="nothing to overwrite"
         ),
+        pytest.param(
+            {"delivered_sha": "new", "untouched": False},
+            Way.OVERWRITE,
+            id="nothing changed here, but somebody else published there",
+        ),
         pytest.param({"delivered_sha": None}, Way.OVERWRITE, id="never delivered here"),
         pytest.param(
             {"delivered_sha": "older"}, Way.OVERWRITE, id="last delivery was not confirmed"

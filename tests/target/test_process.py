@@ -13,10 +13,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.target.faults import Fault
+from tests.target.messages import audit, dump, record, schema, state
 
 from target_tableau_hyper.cli import main
 from target_tableau_hyper.lock import hold_directory
-from tests.target.messages import audit, dump, record, schema, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,17 +50,19 @@ def run(
     )
 
 
+@pytest.fixture(autouse=True)
+def no_log_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK would bind its log handlers to one test's stderr for good."""
+    monkeypatch.setattr("singer_sdk.plugin_base._setup_console_logging", lambda **_: None)
+
+
 @pytest.fixture
 def in_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Run the command in this process: exit code, stdout, stderr."""
-    # The SDK would bind its log handlers to this test's stderr for good.
-    monkeypatch.setattr("singer_sdk.plugin_base._setup_console_logging", lambda **_: None)
 
-    def start(
-        messages: Sequence[dict[str, Any] | str], **config: object
-    ) -> tuple[int, str, str]:
+    def start(messages: Sequence[dict[str, Any] | str], **config: object) -> tuple[int, str, str]:
         text = "".join(f"{m if isinstance(m, str) else dump(m)}\n" for m in messages)
         monkeypatch.setattr("sys.argv", ["target-tableau-hyper", *command(tmp_path, **config)[3:]])
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
@@ -112,6 +115,13 @@ def test_state_goes_to_stdout_and_everything_else_to_stderr(tmp_path: Path) -> N
         ),
         pytest.param(
             [audit("r", {}, complete=False), SCHEMA, *ROWS], {}, 70, "ended before", id="tap died"
+        ),
+        pytest.param(
+            [],
+            {"datasources": {"a": {"titel": "x"}}},
+            78,
+            "datasources.a: may only have name, project, file, description",
+            id="setting inside an object",
         ),
         pytest.param([], {"load_method": "merge"}, 78, "load_method: must be one of", id="setting"),
         pytest.param(
@@ -202,9 +212,7 @@ def busy(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-def test_sigterm_writes_nothing_and_exits_143(
-    busy: subprocess.Popen[str], tmp_path: Path
-) -> None:
+def test_sigterm_writes_nothing_and_exits_143(busy: subprocess.Popen[str], tmp_path: Path) -> None:
     busy.send_signal(signal.SIGTERM)
     out, err = busy.communicate(timeout=30)
     assert busy.returncode == 143
@@ -220,6 +228,36 @@ def test_sigint_writes_nothing(busy: subprocess.Popen[str], tmp_path: Path) -> N
     out, _ = busy.communicate(timeout=30)
     assert (busy.returncode, out) == (130, "")
     assert list((tmp_path / "output").glob("*.hyper")) == []
+
+
+def test_sigterm_while_delivering_passes_no_state_on(tmp_path: Path, tableau: Tableau) -> None:
+    tableau.faulty.faults.append(Fault("GET", "/jobs/", times=1000))
+    process = subprocess.Popen(
+        command(tmp_path, **tableau.config),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write("".join(f"{dump(m)}\n" for m in [SCHEMA, *ROWS, state({"a": 1})]))
+    process.stdin.close()
+    process.stdin = None
+    try:
+        deadline = time.monotonic() + 30
+        while not any("/jobs/" in request.path for request in tableau.server.requests):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (143, ""), err
+    assert tableau.calls("POST", "/signout") == 1
+    manifest = json.loads((tmp_path / "output" / "gl.manifest.json").read_text())
+    assert manifest["rows"] == 3, "what was sealed stays"
+    assert manifest["delivered"] is None, "the next run delivers it"
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(

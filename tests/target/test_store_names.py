@@ -19,8 +19,10 @@ def test_plain_names_are_kept(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../../etc/passwd", "/abs", "a/b", "CON", "nul.txt", ".hidden", "a.", " a", "a\0b", "", "é"]
-    + ["x" * 300, "..", "🚚", "a\nb", "а"],  # the last is Cyrillic
+    [
+        *("../../etc/passwd", "/abs", "a/b", "..", "CON", "nul.txt", ".hidden", "a.", " a", ""),
+        *("a\0b", "a\nb", "é", "🚚", "\u0430", "x" * 300),
+    ],
 )
 def test_other_names_are_cleaned(name: str) -> None:
     stem = file_stem(name)

@@ -6,18 +6,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.target.messages import record, schema
 
 from pipeline_core.errors import DataError
 from target_tableau_hyper.extract.schema import columns_of
 from target_tableau_hyper.extract.validation import LeftoverCheck
-from tests.target.messages import record, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.target.harness import Extracts
-
-Rows = "Callable[..., list[tuple[Any, ...]]]"
+    from tests.target.harness import Extracts, Rows
 
 
 def check(properties: dict[str, Any], **root: object) -> LeftoverCheck:
@@ -52,7 +48,9 @@ def check(properties: dict[str, Any], **root: object) -> LeftoverCheck:
     ],
 )
 def test_only_what_columns_do_not_check_is_left(
-    properties: dict[str, Any], root: dict[str, Any], needed: bool  # noqa: FBT001
+    properties: dict[str, Any],
+    root: dict[str, Any],
+    needed: bool,  # noqa: FBT001
 ) -> None:
     assert check(properties, **root).needed is needed
 
@@ -60,7 +58,9 @@ def test_only_what_columns_do_not_check_is_left(
 @pytest.mark.parametrize(
     ("properties", "root", "values", "fault"),
     [
-        pytest.param({"a": {"enum": ["x"]}}, {}, {"a": "y"}, "a breaks the schema's 'enum'", id="enum"),
+        pytest.param(
+            {"a": {"enum": ["x"]}}, {}, {"a": "y"}, "a breaks the schema's 'enum'", id="enum"
+        ),
         pytest.param(
             {"a": {"type": "number", "multipleOf": Decimal("0.01")}},
             {},
@@ -96,7 +96,9 @@ def test_invalid_schema_is_refused() -> None:
 
 
 BROKEN = [
-    schema("s", {"id": {"type": "integer"}, "list": {"type": "array", "items": {"type": "string"}}}),
+    schema(
+        "s", {"id": {"type": "integer"}, "list": {"type": "array", "items": {"type": "string"}}}
+    ),
     record("s", {"id": 1, "list": ["a", None]}),
     record("s", {"id": 2, "list": [["nested"]]}),
 ]
@@ -127,9 +129,7 @@ def test_null_needs_a_schema_that_allows_it(extracts: Extracts, rows: Rows) -> N
 
 
 def test_deletions_need_no_more_than_their_key(extracts: Extracts, rows: Rows) -> None:
-    strict = schema(
-        "s", {"id": {"type": "integer"}, "v": {"type": "string"}}, required=["id", "v"]
-    )
+    strict = schema("s", {"id": {"type": "integer"}, "v": {"type": "string"}}, required=["id", "v"])
     extracts.run([strict, record("s", {"id": 1, "v": "x"})])
     extracts.run([strict, record("s", {"id": 1, "v": None, "_sdc_deleted_at": "2024-01-01"})])
     assert rows(extracts.path("s")) == []

@@ -1,7 +1,7 @@
 """The vocabulary of a published environment: entity sets, properties, enums.
 
-Values only. ``contoso_sandbox.entities`` fills it with Contoso's sets, ``contoso_sandbox.world`` keeps
-one DuckDB table per set, ``contoso_sandbox.d365`` serves both.
+Values only. ``contoso_sandbox.entities`` fills it with Contoso's sets, ``contoso_sandbox.world``
+keeps one DuckDB table per set, ``contoso_sandbox.d365`` serves both.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ EDM_TYPES = {
     AxType.BOOLEAN: "Edm.Boolean",
 }
 
-#: Column type in the DuckDB table. Dates are stored as the instants that travel (noon for ``Date``);
-#: enums as their member's name, NULL where the stored number has no member.
+#: Column type in the DuckDB table. Dates are stored as the instants that travel (noon for
+#: ``Date``), enums as their member's name, NULL where the stored number has no member.
 SQL_TYPES = {
     AxType.STRING: "VARCHAR",
     AxType.INT32: "INTEGER",

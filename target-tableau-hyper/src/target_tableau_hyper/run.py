@@ -125,7 +125,7 @@ class Run:
         """The staging area of a stream, made on first use.
 
         Raises:
-            ConfigError: two streams would share a file.
+            ConfigError: two streams would share a file or a data source.
         """
         if stream not in self.streams:
             stem = self.stem(stream)
@@ -136,8 +136,19 @@ class Run:
                         "give each its own datasources.<stream>.file"
                     )
                     raise ConfigError(message)
+                if self._published_as(other) == self._published_as(stream):
+                    message = (
+                        f"streams {other!r} and {stream!r} would both be published as "
+                        f"{self._published_as(stream)[1]!r}; give each its own "
+                        "datasources.<stream>.name"
+                    )
+                    raise ConfigError(message)
             self.streams[stream] = StagedStream(stream, self.staging / stem)
         return self.streams[stream]
+
+    def _published_as(self, stream: str) -> tuple[str | None, str]:
+        names = self.settings.datasource(stream)
+        return names.project, names.name or stream
 
     def stem(self, stream: str) -> str:
         """File name of a stream's extract, without ``.hyper``."""

@@ -108,6 +108,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
                 ),
                 th.Property("file", th.StringType, description="File name in `output_dir`."),
                 th.Property("description", th.StringType, description="Shown in Tableau."),
+                additional_properties=False,
             )
         ),
         default={},

@@ -8,7 +8,12 @@ from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.sinks import Sink
 
 from pipeline_core.errors import DataError
-from target_tableau_hyper.extract.schema import DELETED_AT, RECORD_METADATA, columns_of, require_keys
+from target_tableau_hyper.extract.schema import (
+    DELETED_AT,
+    RECORD_METADATA,
+    columns_of,
+    require_keys,
+)
 from target_tableau_hyper.extract.staging import SegmentWriter
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import SameRecordTransform
-from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.target_base import Target
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from singer_sdk.plugin_base import _ConfigInput
 
     from target_tableau_hyper.audit import Tally
 
@@ -330,6 +330,6 @@ def _what_is_wrong(error: Any) -> str:  # noqa: ANN401 - jsonschema's class has 
         return f"must be at least {error.validator_value}"
     if error.validator == "maximum":
         return f"must be at most {error.validator_value}"
-    if error.validator == "required":
-        return "a required setting is missing"
+    if error.validator == "additionalProperties":
+        return f"may only have {', '.join(error.schema['properties'])}"
     return f"breaks {error.validator}"

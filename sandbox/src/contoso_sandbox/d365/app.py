@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
 
 from contoso_sandbox.d365.request_log import LoggedRequest, RequestLog
 from contoso_sandbox.d365.service import Call, Reply, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from starlette.types import Receive, Scope, Send
 
     from contoso_sandbox.d365.bearer import Gate
@@ -45,10 +47,14 @@ class Shell:
         request = Request(scope, receive)
         body = await request.body()
         async with self._readers:
-            response = await run_in_threadpool(self._respond, request, body)
-        await response(scope, receive, send)
+            reply = await run_in_threadpool(self._respond, request, body)
+        headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in reply.headers.items()]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        for chunk in reply.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _respond(self, request: Request, body: bytes) -> Response:
+    def _respond(self, request: Request, body: bytes) -> Reply:
         started = time.perf_counter()
         call = Call(
             method=request.method,
@@ -61,12 +67,13 @@ class Shell:
         )
         reply = self._reply(call, request.headers.get("authorization", ""))
         headers = {"ms-dyn-aid": str(uuid4()), **reply.headers}
-        content = reply.body
-        if _takes_gzip(request) and len(content) >= _GZIP_FROM_BYTES:
-            content = zlib.compress(content, _GZIP_LEVEL, wbits=31)
+        chunks = reply.chunks
+        if _takes_gzip(request) and sum(map(len, chunks)) >= _GZIP_FROM_BYTES:
+            chunks = list(_compressed(chunks))
             headers |= {"content-encoding": "gzip", "vary": "accept-encoding"}
+        length = sum(map(len, chunks))
         duration_ms = (time.perf_counter() - started) * 1000
-        headers["server-timing"] = f"dur={duration_ms:.0f}"
+        headers |= {"content-length": str(length), "server-timing": f"dur={duration_ms:.0f}"}
         # Before the answer leaves: whoever has received it finds it in the log.
         self._log.add(
             LoggedRequest(
@@ -77,17 +84,25 @@ class Shell:
                 entity_set=reply.entity_set,
                 status=reply.status,
                 rows=reply.rows,
-                bytes=len(content),
+                bytes=length,
                 duration_ms=round(duration_ms, 1),
             )
         )
-        return Response(content, reply.status, headers)
+        return replace(reply, headers=headers, chunks=chunks)
 
     def _reply(self, call: Call, authorization: str) -> Reply:
         if not self._gate.admits(authorization, audience=self.url):
-            return Reply(401, b"", headers={"www-authenticate": "Bearer"})
+            return Reply(401, (), headers={"www-authenticate": "Bearer"})
         return self._service.answer(call)
 
 
 def _takes_gzip(request: Request) -> bool:
     return "gzip" in request.headers.get("accept-encoding", "").lower()
+
+
+def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    gzip = zlib.compressobj(_GZIP_LEVEL, wbits=31)
+    for chunk in chunks:
+        if piece := gzip.compress(chunk):
+            yield piece
+    yield gzip.flush()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from contoso_sandbox.d365.filters.nodes import Binary, Literal, Name
 from contoso_sandbox.d365.filters.sql import Condition, compile_filter
+from contoso_sandbox.d365.rows import Rows, Selection, count_rows, first_rows, rows_at
 from contoso_sandbox.d365.sqltext import identifier
 from contoso_sandbox.d365.wire import expansion_json, row_json
 from contoso_sandbox.model import REC_ID, AxType
@@ -27,16 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of one answer as JSON objects.
+    """Rows of one answer.
 
     Attributes:
-        rows: One JSON text a row.
-        more: Whether a nextLink is due.
+        rows: The rows as JSON objects; ``rows.more`` tells whether a nextLink is due.
         total: The count that ``$count=true`` asked for.
     """
 
-    rows: list[str]
-    more: bool
+    rows: Rows
     total: int | None
 
 
@@ -59,35 +57,38 @@ class Reader:
         """Read the page that ``options`` ask for."""
         condition = self._condition(entity_set, options.filter, cross_company=options.cross_company)
         json = self._json(entity_set, options, form)
-        order = _order_by(entity_set, options)
+        selection = Selection(entity_set, json, condition, _order_by(entity_set, options))
         wanted = self.page_size if options.limit is None else min(options.limit, self.page_size)
-        limited = options.limit is not None and options.limit <= self.page_size
         with self._snapshot() as cursor:
-            total = _count(cursor, entity_set, condition) if options.count else None
+            total = count_rows(cursor, entity_set, condition) if options.count else None
             if options.skip == 0:
-                # One row beyond the page tells whether there is a next one.
-                rows = _first(
-                    cursor, entity_set, json, condition, order, limit=wanted + (not limited)
-                )
-                return Page(rows[:wanted], len(rows) > wanted, total)
-            listing = self.listings.rows(cursor, entity_set, condition, order)
-            slice_ = listing[options.skip : options.skip + wanted]
-            rows = _at(cursor, entity_set, json, slice_)
-            return Page(rows, not limited and len(listing) > options.skip + wanted, total)
+                rows = first_rows(cursor, selection, wanted)
+            else:
+                listing = self.listings.rows(cursor, entity_set, condition, selection.order)
+                end = options.skip + wanted
+                rows = rows_at(cursor, selection, listing[options.skip : end])
+                rows = replace(rows, more=len(listing) > end)
+        if options.limit is not None and options.limit <= self.page_size:
+            # A client's $top that fits a page ends the walk, whatever rows are left.
+            rows = replace(rows, more=False)
+        return Page(rows, total)
 
-    def row(self, entity_set: EntitySet, key: Node, options: Options, form: RowForm) -> str | None:
+    def row(
+        self, entity_set: EntitySet, key: Node, options: Options, form: RowForm
+    ) -> bytes | None:
         """Read the row with ``key``, or ``None`` where there is none in the companies allowed."""
         condition = self._condition(entity_set, key, cross_company=options.cross_company)
         json = self._json(entity_set, options, form)
+        selection = Selection(entity_set, json, condition, f"t.{identifier(REC_ID)}")
         with self._snapshot() as cursor:
-            found = _first(cursor, entity_set, json, condition, f"t.{identifier(REC_ID)}", limit=1)
-        return found[0] if found else None
+            rows = first_rows(cursor, selection, 1)
+        return rows.chunks[0] if rows.chunks else None
 
     def count(self, entity_set: EntitySet, options: Options) -> int:
         """Count the rows that match, whatever ``$top`` says."""
         condition = self._condition(entity_set, options.filter, cross_company=options.cross_company)
         with self._snapshot() as cursor:
-            return _count(cursor, entity_set, condition)
+            return count_rows(cursor, entity_set, condition)
 
     def _condition(
         self, entity_set: EntitySet, node: Node | None, *, cross_company: bool
@@ -141,52 +142,3 @@ def _order_by(entity_set: EntitySet, options: Options) -> str:
         else:
             parts.append(f"{column} {direction}")
     return ", ".join([*parts, *ties, f"t.{identifier(REC_ID)}"])
-
-
-def _count(cursor: DuckDBPyConnection, entity_set: EntitySet, condition: Condition) -> int:
-    row = cursor.execute(
-        f"SELECT count(*) FROM {identifier(entity_set.name)} t WHERE {condition.sql}",  # noqa: S608 - own names
-        condition.parameters,
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _first(
-    cursor: DuckDBPyConnection,
-    entity_set: EntitySet,
-    json: str,
-    condition: Condition,
-    order: str,
-    *,
-    limit: int,
-) -> list[str]:
-    # The inner statement finds the rows by their order columns alone; only these become JSON.
-    table = identifier(entity_set.name)
-    found = cursor.execute(
-        f"SELECT {json} FROM {table} t WHERE t.rowid IN "  # noqa: S608 - own names
-        f"(SELECT t.rowid FROM {table} t WHERE {condition.sql} ORDER BY {order} LIMIT {limit})"
-        f" ORDER BY {order}",
-        condition.parameters,
-    ).fetchall()
-    return [row for (row,) in found]
-
-
-def _at(
-    cursor: DuckDBPyConnection, entity_set: EntitySet, json: str, row_ids: array[int]
-) -> list[str]:
-    if not row_ids:
-        return []
-    table = identifier(entity_set.name)
-    if row_ids == array("q", range(row_ids[0], row_ids[0] + len(row_ids))):
-        # The order asked for is the table's own: a range, which needs no join (a third faster).
-        found = cursor.execute(
-            f"SELECT {json} FROM {table} t WHERE t.rowid BETWEEN ? AND ? ORDER BY t.rowid",  # noqa: S608 - own names
-            [row_ids[0], row_ids[-1]],
-        ).fetchall()
-    else:
-        wanted = "SELECT unnest($1::BIGINT[]) AS rid, unnest(range(len($1))) AS pos"
-        found = cursor.execute(
-            f"SELECT {json} FROM ({wanted}) o JOIN {table} t ON t.rowid = o.rid ORDER BY o.pos",  # noqa: S608 - own names
-            [row_ids.tolist()],
-        ).fetchall()
-    return [row for (row,) in found]

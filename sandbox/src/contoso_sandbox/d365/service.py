@@ -29,7 +29,7 @@ from contoso_sandbox.d365.options import Options, parse_options
 from contoso_sandbox.d365.wire import Detail, RowForm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from contoso_sandbox.d365.reading import Reader
     from contoso_sandbox.model import EntitySet
@@ -59,13 +59,18 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer before compression."""
+    """One answer before compression; its body may be in pieces, to be sent in turn."""
 
     status: int
-    body: bytes
+    chunks: Sequence[bytes]
     headers: Mapping[str, str] = field(default_factory=dict)
     entity_set: str | None = None
     rows: int = 0
+
+    @property
+    def body(self) -> bytes:
+        """The whole body."""
+        return b"".join(self.chunks)
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,13 @@ class Service:
         try:
             return self._route(call)
         except RefusedError as refusal:
-            return Reply(refusal.status, refusal.body, _headers("application/json; charset=utf-8"))
+            return Reply(
+                refusal.status, [refusal.body], _headers("application/json; charset=utf-8")
+            )
         except duckdb.Error as error:
             # A condition that the engine cannot evaluate, such as an overflow: F&O answers a SQL
             # error with a 500 that tells it in passing.
-            return Reply(500, server_error(str(error).partition("\n")[0]), _json(Detail.MINIMAL))
+            return Reply(500, [server_error(str(error).partition("\n")[0])], _json(Detail.MINIMAL))
 
     def _route(self, call: Call) -> Reply:
         _, _, rest = call.path.partition("/")
@@ -97,7 +104,7 @@ class Service:
             name, key = (match["name"], match["key"]) if match else (resource, None)
             root = f"{call.origin}/metadata/"
             body = self._metadata.answer(name, key, call.query, root=root)
-            return Reply(200, body, _json(Detail.MINIMAL))
+            return Reply(200, [body], _json(Detail.MINIMAL))
         raise no_such_route(call.origin + call.path)
 
     def _data(self, call: Call, resource: str) -> Reply:
@@ -107,15 +114,15 @@ class Service:
             body = invoke(action["action"], root=f"{call.origin}/data/")
             if body is None:
                 raise no_such_route(call.origin + call.path)
-            return Reply(200, body, _json(Detail.MINIMAL))
+            return Reply(200, [body], _json(Detail.MINIMAL))
         if resource == "$batch" and call.method == "POST":
             return self._batch(call)
         if call.method != "GET":
             raise not_allowed(call.method)
         if resource == "":
-            return Reply(200, self._service_document(call), _json(_detail(call.accept)))
+            return Reply(200, [self._service_document(call)], _json(_detail(call.accept)))
         if resource == "$metadata":
-            return Reply(200, self._edmx, _headers("application/xml"))
+            return Reply(200, [self._edmx], _headers("application/xml"))
         match = _RESOURCE.fullmatch(resource)
         entity_set = self.reader.environment.entity_sets.get(match["name"]) if match else None
         if match is None or entity_set is None or (match["key"] and match["count"]):
@@ -127,7 +134,7 @@ class Service:
         options = parse_options(call.query, entity_set, sets, page_size=self.reader.page_size)
         if count:
             total = self.reader.count(entity_set, options)
-            return Reply(200, str(total).encode(), _headers("text/plain"), entity_set.name)
+            return Reply(200, [str(total).encode()], _headers("text/plain"), entity_set.name)
         detail = _detail(call.accept)
         if key is None:
             return self._page(call, entity_set, options, detail)
@@ -142,14 +149,17 @@ class Service:
             opening.append(f'"@odata.context":"{root}{_context(entity_set, options)}"')
         if page.total is not None:
             opening.append(f'"@odata.count":{page.total}')
-        closing = ""
-        if page.more:
+        opening.append('"value":[')
+        closing = "]}"
+        if page.rows.more:
             query = options.next_query(self.reader.page_size)
             link = json.dumps(f"{root}{entity_set.name}?{query}")
-            closing = f',"@odata.nextLink":{link}'
-        opening.append('"value":[')
-        body = "".join(["{", ",".join(opening), ",".join(page.rows), "]", closing, "}"])
-        return Reply(200, body.encode(), _json(detail), entity_set.name, len(page.rows))
+            closing = f'],"@odata.nextLink":{link}}}'
+        chunks = [("{" + ",".join(opening)).encode()]
+        for position, chunk in enumerate(page.rows.chunks):
+            chunks.append(b"," + chunk if position else chunk)
+        chunks.append(closing.encode())
+        return Reply(200, chunks, _json(detail), entity_set.name, page.rows.count)
 
     def _row(
         self, call: Call, entity_set: EntitySet, key: str, options: Options, detail: Detail
@@ -162,8 +172,8 @@ class Service:
             raise no_such_row(entity_set.name)
         if detail is not Detail.NONE:
             context = f"{root}{_context(entity_set, options)}/$entity"
-            row = f'{{"@odata.context":"{context}",{row[1:]}'
-        return Reply(200, row.encode(), _json(detail), entity_set.name, 1)
+            row = f'{{"@odata.context":"{context}",'.encode() + row[1:]
+        return Reply(200, [row], _json(detail), entity_set.name, 1)
 
     def _batch(self, call: Call) -> Reply:
         replies = []
@@ -181,7 +191,7 @@ class Service:
             replies.append(self.answer(part))
         parts = [(reply.status, reply.headers, reply.body) for reply in replies]
         content_type, body = write_batch(parts)
-        return Reply(200, body, _headers(content_type), rows=sum(reply.rows for reply in replies))
+        return Reply(200, [body], _headers(content_type), rows=sum(reply.rows for reply in replies))
 
     def _service_document(self, call: Call) -> bytes:
         value = [

@@ -60,7 +60,7 @@ def decide(situation: Situation) -> Decision:
     An update (PATCH) carries only changed rows, so it is right only on top of exactly the rows that
     the delta starts from; it cannot add a column.
     """
-    if situation.delivered_sha == situation.sha:
+    if situation.delivered_sha == situation.sha and situation.untouched:
         return Decision(Way.NOTHING, "nothing changed")
     obstacle = _obstacle(situation)
     if obstacle:

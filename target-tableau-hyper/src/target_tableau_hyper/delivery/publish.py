@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from target_tableau_hyper.tableau.session import TableauSession
 
+
 def start_publish(
     session: TableauSession,
     extract: Path,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Names requests of ours among all users of the site.
 _NAMESPACE = uuid.UUID("6f1c9f0e-5d0e-5a5b-9d55-7a0f6c0f2c11")
 
+
 def request_id(run_id: str, sha256: str) -> str:
     """The same for every attempt to deliver one extract in one run.
 

@@ -175,7 +175,7 @@ def _replace(
     added = measure(database, "fresh", names)
     removed = measure(database, TABLE, quoted(columns))
     compared = [i for i, column in enumerate(columns) if not is_metadata(column.name)]
-    fresh = "SELECT " + ", ".join(f"c{i}" for i in compared) + " FROM fresh"
+    fresh = f"SELECT {', '.join(f'c{i}' for i in compared)} FROM fresh"  # noqa: S608 - positions
     there = f"SELECT {listing([columns[i].name for i in compared])} FROM {TABLE}"  # noqa: S608 - quoted
     if added.rows == removed.rows and not database.rows(f"{fresh} EXCEPT ALL {there} LIMIT 1"):
         nothing = Figures.empty()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from target_tableau_hyper.extract.layout import TableColumn
-    from target_tableau_hyper.extract.staging import SegmentColumn, StagedStream
+    from target_tableau_hyper.extract.staging import Segment, SegmentColumn, StagedStream
 
 
 def is_metadata(name: str) -> bool:
@@ -49,12 +49,14 @@ def arrivals(staged: StagedStream, columns: Sequence[TableColumn]) -> str:
 
     Segments of one shape are read together; a column that a segment does not have is NULL.
     """
-    shapes: dict[tuple[SegmentColumn, ...], list[str]] = defaultdict(list)
+    shapes: dict[object, list[Segment]] = defaultdict(list)
     for segment in staged.segments:
-        shapes[segment.columns].append(literal(str(segment.path)))
+        shape = tuple((part.column.name, part.column.kind, part.scale) for part in segment.columns)
+        shapes[shape].append(segment)
     parts = []
-    for shape, files in shapes.items():
-        place = {part.column.name: (i, part) for i, part in enumerate(shape)}
+    for alike in shapes.values():
+        files = [literal(str(segment.path)) for segment in alike]
+        place = {part.column.name: (i, part) for i, part in enumerate(alike[0].columns)}
         values = [f"{_value(column, place)} AS c{i}" for i, column in enumerate(columns)]
         parts.append(
             f"SELECT {', '.join(values)}, seq, version, deleted "  # noqa: S608 - quoted

@@ -139,7 +139,7 @@ def _fast_integers(values: Sequence[Any]) -> pa.Array:
 
 
 def _fast_cast(target: pa.DataType) -> Callable[[Sequence[Any]], pa.Array]:
-    # An offset can move a text of year 1 or 9999 out of the calendar; Arrow and Hyper go on counting.
+    # An offset can move a text of year 1 or 9999 out of the calendar; Arrow and Hyper do not mind.
     first = pa.scalar(_FIRST, pa.timestamp("us")).cast(target)
     last = pa.scalar(_LAST, pa.timestamp("us")).cast(target)
 
