@@ -77,16 +77,19 @@ def last_per_key(staged: StagedStream, columns: Sequence[TableColumn], *, purge:
     ``kept`` means: this row is to be in the table. With ``purge`` (an SQL condition on arrivals)
     that asks of a key to have arrived at least once under the condition, as ACTIVATE_VERSION
     demands.
+
+    Keys alone are grouped, and whole rows then picked by their place in the order of arrival: so
+    hyperd holds one number a key in memory, not every column of every row.
     """
     index = {column.name: i for i, column in enumerate(columns)}
     keys = ", ".join(f"c{index[key]}" for key in staged.keys)
     listed = ", ".join(positions(columns))
-    belongs = f"bool_or({purge}) OVER (PARTITION BY {keys})" if purge else "TRUE"
+    belongs = f"bool_or(COALESCE({purge}, FALSE))" if purge else "TRUE"
     return (
-        f"SELECT {listed}, deleted, (NOT deleted AND COALESCE(belongs, FALSE)) AS kept FROM ("  # noqa: S608 - quoted
-        f"SELECT {listed}, deleted, {belongs} AS belongs, "
-        f"row_number() OVER (PARTITION BY {keys} ORDER BY seq DESC) AS place "
-        f"FROM ({arrivals(staged, columns)}) a) b WHERE place = 1"
+        f"SELECT {listed}, deleted, (NOT deleted AND belongs) AS kept "  # noqa: S608 - quoted
+        f"FROM ({arrivals(staged, columns)}) a JOIN ("
+        f"SELECT max(seq) AS last_seq, {belongs} AS belongs "
+        f"FROM ({arrivals(staged, columns)}) b GROUP BY {keys}) m ON a.seq = m.last_seq"
     )
 
 
