@@ -87,11 +87,11 @@ def test_column_that_becomes_a_key_is_rewritten_as_not_null() -> None:
 
 def test_file_format_without_wide_decimals_says_which_setting_helps() -> None:
     with pytest.raises(DataError, match=r"stream 's', column 'c'.*hyper_version to 3"):
-        plan_layout("s", [number(18, 2, 16)], [number(18, 4, 6)], keys=(), max_digits=18)
+        plan_layout("s", [number(18, 2, 16)], [number(18, 4, 6)], keys=(), digits=18)
 
 
 @pytest.mark.parametrize(
-    ("hint", "whole", "scale", "max_digits", "sql_type"),
+    ("hint", "whole", "scale", "digits", "sql_type"),
     [
         pytest.param((None, None), 3, 2, 38, "NUMERIC(18,2)", id="small amounts"),
         pytest.param((None, None), 17, 2, 38, "NUMERIC(38,2)", id="large amounts"),
@@ -103,11 +103,11 @@ def test_file_format_without_wide_decimals_says_which_setting_helps() -> None:
     ],
 )
 def test_decimals_get_the_digits_that_data_and_hint_need(
-    hint: tuple[int | None, int | None], whole: int, scale: int, max_digits: int, sql_type: str
+    hint: tuple[int | None, int | None], whole: int, scale: int, digits: int, sql_type: str
 ) -> None:
     column = Column("c", Kind.NUMERIC, precision=hint[0], scale=hint[1])
     segment = Segment(Path("x"), (SegmentColumn(column, whole, scale),), 1)
-    (sized,) = incoming_columns("s", [segment], {"c": column}, max_digits=max_digits)
+    (sized,) = incoming_columns("s", [segment], {"c": column}, digits=digits)
     assert sized.sql_type == sql_type
 
 

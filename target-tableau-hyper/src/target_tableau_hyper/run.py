@@ -11,10 +11,9 @@ from pipeline_core.errors import ConfigError, TransientError
 from pipeline_core.ledger import NoLedger, open_ledger
 from pipeline_core.run_id import current_run_id
 from target_tableau_hyper.audit import Completeness
-from target_tableau_hyper.extract.layout import NARROW_DIGITS
+from target_tableau_hyper.extract.layout import max_digits
 from target_tableau_hyper.extract.staging import Budget, StagedStream, clear_staging
 from target_tableau_hyper.extract.store import file_stem, stem_of_setting
-from target_tableau_hyper.extract.values import MAX_DIGITS
 from target_tableau_hyper.lock import hold_directory
 
 if TYPE_CHECKING:
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 #: Stream that ``meltano config test`` writes; it is taken through everything but kept nowhere.
 TEST_STREAM = "meltano_test_stream"
 
-#: First file format with decimals of more than 18 digits.
-_WIDE_DECIMALS = 3
-
 
 class Run:
     """The lock, the staging area, the ledger and the streams of one run."""
@@ -43,7 +39,7 @@ class Run:
         self.run_id = current_run_id()
         self.completeness = Completeness(settings.completeness)
         self.budget = Budget()
-        self.max_digits = MAX_DIGITS if settings.hyper_version >= _WIDE_DECIMALS else NARROW_DIGITS
+        self.max_digits = max_digits(settings.hyper_version)
         self.ledger: Ledger | NoLedger = NoLedger()
         self.streams: dict[str, StagedStream] = {}
         self._writers: dict[str, SegmentWriter] = {}

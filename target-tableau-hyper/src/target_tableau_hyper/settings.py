@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -323,14 +322,3 @@ def _tableau(config: Mapping[str, Any]) -> TableauSettings | None:
         chunk_bytes=config["chunk_size_mb"] * 2**20,
         job_timeout_s=float(config["job_timeout"]),
     )
-
-
-def unknown_settings(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
-    """A line for each setting that does not exist, with the closest that does."""
-    lines = []
-    for name in config:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            lines.append(f"setting {name!r} does not exist and has no effect{hint}")
-    return lines

@@ -13,7 +13,6 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.target_base import Target
-from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from pipeline_core.errors import ConfigError, DataError
 from pipeline_core.redaction import REDACTOR
@@ -21,7 +20,8 @@ from target_tableau_hyper.extract.schema import columns_of
 from target_tableau_hyper.finish import finish_run
 from target_tableau_hyper.reader import MessageReader
 from target_tableau_hyper.run import Run
-from target_tableau_hyper.settings import CONFIG_JSONSCHEMA, Settings, unknown_settings
+from target_tableau_hyper.settings import CONFIG_JSONSCHEMA, Settings
+from target_tableau_hyper.settings_check import faults, fill_defaults, unknown_settings
 from target_tableau_hyper.sink import HyperSink
 
 if TYPE_CHECKING:
@@ -160,22 +160,16 @@ class HyperTarget(Target):
         Raises:
             ConfigError: names every setting that is wrong.
         """
-        # The SDK's validator fills in defaults as it goes; its messages quote values.
-        known = {**self.config_jsonschema["properties"]}
         full = copy.deepcopy(self.config_jsonschema)
         self.append_builtin_config(full)
-        known |= full["properties"]
-        _fill_defaults(self._config, full)
-        faults = [
-            f"{'.'.join(map(str, error.path)) or 'config'}: {_what_is_wrong(error)}"
-            for error in DEFAULT_JSONSCHEMA_VALIDATOR(full).iter_errors(self._config)
-        ]
-        if faults and raise_errors:
-            message = f"wrong settings: {'; '.join(faults)}"
+        fill_defaults(self._config, full)
+        found = faults(self._config, full)
+        if found and raise_errors:
+            message = f"wrong settings: {'; '.join(found)}"
             raise ConfigError(message)
-        for line in unknown_settings(self._config, known):
+        for line in unknown_settings(self._config, full):
             self.logger.warning(line)
-        return faults
+        return found
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         """Make a stream known, or learn of its new columns and keys."""
@@ -310,26 +304,3 @@ class HyperTarget(Target):
 
 def _drops_stream(stream_map: object) -> bool:
     return type(stream_map).__name__ == "RemoveRecordTransform"
-
-
-def _fill_defaults(config: dict[str, Any], schema: dict[str, Any]) -> None:
-    for name, definition in schema["properties"].items():
-        if "default" in definition:
-            config.setdefault(name, copy.deepcopy(definition["default"]))
-
-
-def _what_is_wrong(error: Any) -> str:  # noqa: ANN401 - jsonschema's class has no types for its fields
-    """A validation error without the offending value."""
-    if error.validator == "type":
-        wanted = error.validator_value
-        names = wanted if isinstance(wanted, list) else [wanted]
-        return f"must be {' or '.join(name for name in names if name != 'null')}"
-    if error.validator == "enum":
-        return f"must be one of {', '.join(str(v) for v in error.validator_value if v is not None)}"
-    if error.validator == "minimum":
-        return f"must be at least {error.validator_value}"
-    if error.validator == "maximum":
-        return f"must be at most {error.validator_value}"
-    if error.validator == "additionalProperties":
-        return f"may only have {', '.join(error.schema['properties'])}"
-    return f"breaks {error.validator}"

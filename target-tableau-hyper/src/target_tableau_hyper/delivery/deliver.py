@@ -7,9 +7,10 @@ keeps the former delivery, so a run that dies in between is made good by the nex
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline_core.errors import AuthError, ConfigError, PipelineError, TransientError
 from target_tableau_hyper.delivery.plan import Decision, Situation, Way, decide
@@ -21,11 +22,16 @@ from target_tableau_hyper.tableau.jobs import FIRST_WAIT_S, Ending, JobResult, w
 from target_tableau_hyper.tableau.projects import find_project
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 
     from target_tableau_hyper.loading import Sealed
     from target_tableau_hyper.run import Run
     from target_tableau_hyper.tableau.session import TableauSession
+
+#: Jobs of ours on the server at a time. A site runs ten or more at once, and others want theirs.
+_AT_ONCE = 4
 
 #: ``updatedAt`` has whole seconds, the job's ``createdAt`` too.
 _CLOCK_GRAIN = timedelta(seconds=1)
@@ -43,6 +49,10 @@ class Delivered:
     seconds: float
 
 
+#: A delivery that stops where it would wait for the server, and ends with what became of it.
+UnderWay: TypeAlias = "Generator[None, None, Delivered]"
+
+
 class Courier:
     """Delivers the extracts of one run through one session."""
 
@@ -52,8 +62,10 @@ class Courier:
         self._session = session
         self._projects: dict[str, TSC.ProjectItem] = {}
 
-    def deliver(self, sealed: Sealed) -> Delivered:
+    def deliver(self, sealed: Sealed) -> UnderWay:
         """Deliver one extract, if it must be, and record it in manifest and ledger.
+
+        Yields when the server has been given work: others can be given theirs meanwhile.
 
         Raises:
             PipelineError: it was not delivered; the manifest says so.
@@ -71,15 +83,15 @@ class Courier:
         )
         if decision.way is Way.UPDATE and published is not None:
             try:
-                delivery = self._update(sealed, path, project, published)
+                delivery = yield from self._update(sealed, path, project, published)
             except TransientError as error:
                 if not isinstance(error, JobFailedError):
                     raise
                 self._run.logger.warning("%s; publishing the whole extract instead", error)
                 decision = Decision(Way.OVERWRITE, "the update's job failed")
-                delivery = self._overwrite(sealed, path, project)
+                delivery = yield from self._overwrite(sealed, path, project)
         else:
-            delivery = self._overwrite(sealed, path, project)
+            delivery = yield from self._overwrite(sealed, path, project)
         confirmed = replace(sealed, manifest=manifest.with_delivery(delivery))
         sealed.store.update(confirmed.manifest)
         return Delivered(confirmed, decision, time.monotonic() - started)
@@ -113,7 +125,9 @@ class Courier:
             )
         )
 
-    def _overwrite(self, sealed: Sealed, path: str, project: TSC.ProjectItem) -> Delivery:
+    def _overwrite(
+        self, sealed: Sealed, path: str, project: TSC.ProjectItem
+    ) -> Generator[None, None, Delivery]:
         manifest = sealed.manifest
         names = self._run.settings.datasource(manifest.stream)
         with self._run.ledger.effect(
@@ -126,6 +140,7 @@ class Courier:
                 project=project,
                 description=names.description,
             )
+            yield
             result = self._wait(job, manifest.datasource)
             found = self._published(manifest.datasource, project, job, result)
             delivery = self._confirmed(manifest, path, found, job, "overwrite")
@@ -142,7 +157,7 @@ class Courier:
         path: str,
         project: TSC.ProjectItem,
         published: TSC.DatasourceItem,
-    ) -> Delivery:
+    ) -> Generator[None, None, Delivery]:
         manifest, delta = sealed.manifest, sealed.delta
         assert sealed.payload is not None  # noqa: S101 - the plan asked for it
         request = request_id(self._run.run_id, manifest.sha256)
@@ -166,6 +181,7 @@ class Courier:
                 request=request,
                 name=manifest.datasource,
             )
+            yield
             result = self._wait(job, manifest.datasource)
             if result.ending is Ending.UNKNOWN:
                 message = f"job {job.id} was purged before it could be seen to succeed"
@@ -283,21 +299,38 @@ class JobFailedError(TransientError):
 def deliver_all(run: Run, session: TableauSession, sealed: list[Sealed]) -> list[Delivered]:
     """Deliver every extract; one data source's failure does not hold up the others.
 
+    Up to ``_AT_ONCE`` jobs are under way on the server at a time: most of a small delivery is
+    waiting for a turn there. Everything here stays on one thread.
+
     Raises:
-        PipelineError: the first failure, after all others were tried. A refused identity or a wrong
-            setting ends it at once.
+        PipelineError: the first failure, after all that was begun has ended. After a refused
+            identity or a wrong setting nothing more is begun.
     """
     courier = Courier(run, session)
-    done: list[Delivered] = []
+    under_way: deque[tuple[Sealed, UnderWay]] = deque()
+    done: dict[str, Delivered] = {}
     failures: list[PipelineError] = []
-    for extract in sealed:
+
+    def go_on(extract: Sealed, delivery: UnderWay) -> None:
+        """To the next point of waiting, or to the end."""
         try:
-            done.append(courier.deliver(extract))
-        except (AuthError, ConfigError):
-            raise
+            next(delivery)
+        except StopIteration as ended:
+            done[extract.manifest.stream] = ended.value
         except PipelineError as error:
             run.logger.warning("%s was not delivered: %s", extract.manifest.datasource, error)
             failures.append(error)
+        else:
+            under_way.append((extract, delivery))
+
+    for extract in sealed:
+        while len(under_way) >= _AT_ONCE:
+            go_on(*under_way.popleft())
+        if any(isinstance(error, (AuthError, ConfigError)) for error in failures):
+            break
+        go_on(extract, courier.deliver(extract))
+    while under_way:
+        go_on(*under_way.popleft())
     if failures:
         raise failures[0]
-    return done
+    return [done[extract.manifest.stream] for extract in sealed]

@@ -37,6 +37,15 @@ _SQL = {
 }
 
 
+#: First file format with decimals of more than 18 digits.
+_WIDE_DECIMALS = 3
+
+
+def max_digits(hyper_version: int) -> int:
+    """Digits of the widest NUMERIC in files of a format version."""
+    return MAX_DIGITS if hyper_version >= _WIDE_DECIMALS else NARROW_DIGITS
+
+
 @dataclass(frozen=True, slots=True)
 class TableColumn:
     """A column of the table ``Extract``.
@@ -107,7 +116,7 @@ def plan_layout(
     incoming: Sequence[TableColumn],
     *,
     keys: Sequence[str],
-    max_digits: int = MAX_DIGITS,
+    digits: int = MAX_DIGITS,
 ) -> Layout:
     """Join the existing table with the incoming columns.
 
@@ -116,7 +125,7 @@ def plan_layout(
         existing: Columns of the table that is there; ``None`` where there is none.
         incoming: Columns of this run, see :func:`incoming_columns`.
         keys: Key properties; they become NOT NULL.
-        max_digits: 18 for files of version 2, else 38.
+        digits: 18 for files of version 2, else 38.
 
     Raises:
         DataError: no type holds both sides of a column.
@@ -124,11 +133,11 @@ def plan_layout(
     now = {column.name: column for column in existing or ()}
     new = {column.name: column for column in incoming}
     columns = [
-        _joined(stream, column, new.get(name), key=name in keys, max_digits=max_digits)
+        _joined(stream, column, new.get(name), key=name in keys, digits=digits)
         for name, column in now.items()
     ]
     added = [
-        _joined(stream, column, None, key=name in keys, max_digits=max_digits)
+        _joined(stream, column, None, key=name in keys, digits=digits)
         for name, column in new.items()
         if name not in now
     ]
@@ -148,7 +157,7 @@ def incoming_columns(
     segments: Sequence[Segment],
     definitions: Mapping[str, Column],
     *,
-    max_digits: int = MAX_DIGITS,
+    digits: int = MAX_DIGITS,
 ) -> tuple[TableColumn, ...]:
     """The columns that this run's segments need, decimals with the digits that their values need.
 
@@ -157,7 +166,7 @@ def incoming_columns(
         segments: May come from several schemas.
         definitions: Columns of the run by name; they say which columns there are when no row came,
             and may hint at a precision and scale.
-        max_digits: 18 for files of version 2, else 38.
+        digits: 18 for files of version 2, else 38.
 
     Raises:
         DataError: decimals of one column need more digits than a NUMERIC has.
@@ -168,11 +177,9 @@ def incoming_columns(
             need = needs[part.column.name]
             need.kind = common_kind(need.kind, part.column.kind)
             need.scale = max(need.scale, part.scale)
-            digits = _INTEGER_DIGITS if part.column.kind is Kind.INTEGER else part.whole_digits
-            need.whole = max(need.whole, digits)
-    return tuple(
-        _sized(stream, need, definitions[name], max_digits) for name, need in needs.items()
-    )
+            whole = _INTEGER_DIGITS if part.column.kind is Kind.INTEGER else part.whole_digits
+            need.whole = max(need.whole, whole)
+    return tuple(_sized(stream, need, definitions[name], digits) for name, need in needs.items())
 
 
 def common_kind(one: Kind, other: Kind) -> Kind:
@@ -184,38 +191,38 @@ def common_kind(one: Kind, other: Kind) -> Kind:
     return Kind.TEXT
 
 
-def _sized(stream: str, need: _Need, column: Column, max_digits: int) -> TableColumn:
+def _sized(stream: str, need: _Need, column: Column, digits: int) -> TableColumn:
     if need.kind is not Kind.NUMERIC:
         return TableColumn(column.name, need.kind, whole=need.whole)
     scale = max(MIN_SCALE, need.scale)
     hinted = max(scale, column.scale or 0)
-    if need.whole + hinted <= max_digits:
+    if need.whole + hinted <= digits:
         scale = hinted
     wanted = TableColumn(column.name, Kind.NUMERIC, column.precision or 0, scale, whole=need.whole)
-    return _numeric(stream, wanted, max_digits)
+    return _numeric(stream, wanted, digits)
 
 
-def _numeric(stream: str, wanted: TableColumn, max_digits: int) -> TableColumn:
+def _numeric(stream: str, wanted: TableColumn, digits: int) -> TableColumn:
     """A column of one of the two widths that holds what is wanted."""
     whole, scale = wanted.whole, wanted.scale
-    if whole + scale > max_digits:
+    if whole + scale > digits:
         advice = (
             "set hyper_version to 3, which stores up to 38"
-            if max_digits < MAX_DIGITS
+            if digits < MAX_DIGITS
             else "declare the property as string to store it as text"
         )
         message = (
             f"stream {stream!r}, column {wanted.name!r}: its values need {whole} digits before and "
-            f"{scale} after the decimal point, more than the {max_digits} of this file format; "
+            f"{scale} after the decimal point, more than the {digits} of this file format; "
             f"{advice}"
         )
         raise DataError(message)
-    narrow = max_digits == NARROW_DIGITS or max(whole + scale, wanted.precision) <= NARROW_DIGITS
+    narrow = digits == NARROW_DIGITS or max(whole + scale, wanted.precision) <= NARROW_DIGITS
     return replace(wanted, precision=NARROW_DIGITS if narrow else MAX_DIGITS)
 
 
 def _joined(
-    stream: str, column: TableColumn, new: TableColumn | None, *, key: bool, max_digits: int
+    stream: str, column: TableColumn, new: TableColumn | None, *, key: bool, digits: int
 ) -> TableColumn:
     kind = column.kind if new is None else common_kind(column.kind, new.kind)
     if kind is not Kind.NUMERIC:
@@ -230,7 +237,7 @@ def _joined(
         nullable=not key,
         whole=max(column.whole, new.whole),
     )
-    return _numeric(stream, wanted, max_digits)
+    return _numeric(stream, wanted, digits)
 
 
 def fits(new: TableColumn, column: TableColumn) -> bool:
