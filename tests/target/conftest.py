@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,11 @@ def query(
     """Ask a copy of a .hyper file a question, through psycopg."""
     copies = tmp_path_factory.mktemp("copies")
     directory, port = hyperd_socket
+    numbers = itertools.count()
 
     def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
-        copy = copies / "copy.hyper"
+        # A name of its own: hyperd may still hold the former file of a name for a moment.
+        copy = copies / f"{next(numbers)}.hyper"
         shutil.copyfile(path, copy)
         with psycopg.connect(
             host=directory,

@@ -6,6 +6,7 @@ a run signs in once, renews the session once when it was ended, and signs out at
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -22,7 +23,6 @@ from target_tableau_hyper.tableau.transport import TIMEOUT_S, new_session
 from target_tableau_hyper.tableau.upload import ChunkedUploads
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
 
     from target_tableau_hyper.settings import TableauSettings
@@ -34,6 +34,9 @@ TRIES = 3
 PAUSE_S = 0.5
 
 _Result = TypeVar("_Result")
+
+# tableauserverclient tells of every request at INFO; what matters of them is told here.
+logging.getLogger("TSC").setLevel(logging.WARNING)
 
 
 class TableauSession:
