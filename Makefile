@@ -25,6 +25,7 @@ help: ## List the targets
 	@.tools/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9'
 
 sync: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## Install the locked environment into .venv
+	@test -d .venv || echo "Installing the locked environment into .venv (once; the two Hyper engines are large)"
 	@$(UV) sync --frozen --quiet
 
 demo: sync ## Move Contoso's ledger from D365 into Tableau, twice, and compare

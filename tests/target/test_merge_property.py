@@ -100,18 +100,17 @@ class Extract:
         writer.close()
         staged.activated = version if run.full else None
         staged.directory.mkdir(exist_ok=True)
-        work = staged.directory / "merged.hyper"
         merged = merge(
             self.engine,
             staged,
             base=self.path,
             before=self.figures,
-            work=work,
+            directory=staged.directory,
             policy=Policy("upsert", hard, "2024-06-30T00:00:00+00:00"),
             hyper_version=3,
         )
-        self.figures = prove("s", work, merged.columns, merged.expected)
-        self.path = work
+        self.figures = prove("s", merged.path, merged.columns, merged.expected)
+        self.path = merged.path
         return merged.delta
 
     def rows(self) -> dict[Any, Any]:

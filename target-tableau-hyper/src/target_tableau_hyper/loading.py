@@ -99,7 +99,7 @@ class Loader:
                 staged,
                 base=store.extract if old else None,
                 before=old.figures if old else None,
-                work=staged.directory / "merged.hyper",
+                directory=staged.directory,
                 policy=Policy(settings.load_method, settings.hard_delete, self._now),
                 hyper_version=settings.hyper_version,
                 payload=staged.directory / "payload.hyper" if self._wants_payload(old) else None,

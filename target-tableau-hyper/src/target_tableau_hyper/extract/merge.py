@@ -80,7 +80,7 @@ def merge(
     *,
     base: Path | None,
     before: Figures | None,
-    work: Path,
+    directory: Path,
     policy: Policy,
     hyper_version: int,
     payload: Path | None = None,
@@ -92,7 +92,8 @@ def merge(
         staged: What was received; its segments are finished.
         base: The extract as it is; ``None`` for a new one.
         before: Rows and sums of ``base`` as sealed; ``None`` for a new one.
-        work: Where the copy shall lie, on the file system of ``base``.
+        directory: Where the copy shall lie, on the file system of ``base``; empty but for
+            segments.
         policy: How rows meet.
         hyper_version: File format to have.
         payload: Where to write the changed rows for an update of a published data source; ``None``
@@ -106,11 +107,11 @@ def merge(
         engine,
         staged,
         base=base,
-        work=work,
+        directory=directory,
         hyper_version=hyper_version,
         keep_columns=not policy.replaces_all,
     )
-    with engine.open(work) as database:
+    with engine.open(table.path) as database:
         start = _figures_before(database, table, before)
         change = row_changes.apply(
             database, staged, table.columns, policy, rows_before=start.rows, payload=payload
@@ -118,7 +119,7 @@ def merge(
         expected = start + change.added - change.removed
         _prove_count(database, staged.stream, expected.rows)
     return Merged(
-        path=work,
+        path=table.path,
         columns=table.columns,
         expected=expected,
         delta=Delta(

@@ -54,12 +54,14 @@ class Table:
     """The copy's table, ready for rows.
 
     Attributes:
+        path: The copy.
         columns: What it has.
         is_new: Whether it holds no row of the extract.
         changed: Whether it differs from the extract's table, the file format included.
         added: Names of columns that the extract's table did not have.
     """
 
+    path: Path
     columns: tuple[TableColumn, ...]
     is_new: bool
     changed: bool
@@ -71,17 +73,17 @@ def prepare_table(
     staged: StagedStream,
     *,
     base: Path | None,
-    work: Path,
+    directory: Path,
     hyper_version: int,
     keep_columns: bool,
 ) -> Table:
-    """Copy the extract to ``work`` and give its table the columns that the run needs.
+    """Copy the extract into ``directory`` and give its table the columns that the run needs.
 
     Args:
         engine: Running hyperd, started with ``hyper_version``.
         staged: What was received.
         base: The extract; ``None`` where there is none yet.
-        work: Where the copy shall lie.
+        directory: Where the copy shall lie, on the file system of ``base``.
         hyper_version: File format to have.
         keep_columns: Whether columns that the run no longer sends stay; without it such a table is
             begun anew, without its rows.
@@ -92,7 +94,9 @@ def prepare_table(
     incoming = incoming_columns(
         staged.stream, staged.segments, staged.columns, digits=max_digits(hyper_version)
     )
-    found = None if base is None else _found(engine, base, work, staged, incoming)
+    # A path is never used twice: hyperd could still have the former file of that name.
+    copy, fresh = directory / "copy.hyper", directory / "fresh.hyper"
+    found = None if base is None else _found(engine, base, copy, staged, incoming)
     if found is not None and not keep_columns:
         names = {column.name for column in found.columns}
         found = found if names == set(staged.columns) else None
@@ -105,14 +109,15 @@ def prepare_table(
     )
     reformat = found is not None and found.version != hyper_version
     if found is None:
-        _create(engine, work, layout)
+        _create(engine, fresh, layout)
     elif layout.rewrite or reformat:
-        _rewrite(engine, work, layout)
+        _rewrite(engine, copy, fresh, layout)
     elif layout.added:
-        with engine.open(work) as database:
+        with engine.open(copy) as database:
             for column in layout.added:
                 database.run(f"ALTER TABLE {TABLE} ADD COLUMN {column.definition}")
     return Table(
+        path=fresh if fresh.exists() else copy,
         columns=layout.columns,
         is_new=layout.is_new,
         changed=layout.changed or reformat,
@@ -131,12 +136,12 @@ class _Found:
 def _found(
     engine: Engine,
     base: Path,
-    work: Path,
+    copy: Path,
     staged: StagedStream,
     incoming: Sequence[TableColumn],
 ) -> _Found:
-    shutil.copyfile(base, work)
-    with engine.open(work) as database:
+    shutil.copyfile(base, copy)
+    with engine.open(copy) as database:
         columns = _read_columns(database)
         _check_keys(database, staged, columns)
         return _Found(_measured(database, columns, incoming), _version(database))
@@ -210,9 +215,8 @@ def _check_keys(database: Database, staged: StagedStream, existing: Sequence[Tab
         raise DataError(message)
 
 
-def _create(engine: Engine, work: Path, layout: Layout) -> None:
-    work.unlink(missing_ok=True)
-    with engine.open(work, create=True) as database:
+def _create(engine: Engine, fresh: Path, layout: Layout) -> None:
+    with engine.open(fresh, create=True) as database:
         database.run(f"CREATE SCHEMA {quote(SCHEMA_NAME)}")
         _create_table(database, TABLE, layout.columns)
 
@@ -222,13 +226,11 @@ def _create_table(database: Database, table: str, columns: Sequence[TableColumn]
     database.run(f"CREATE TABLE {table} ({definitions})")
 
 
-def _rewrite(engine: Engine, work: Path, layout: Layout) -> None:
+def _rewrite(engine: Engine, copy: Path, fresh: Path, layout: Layout) -> None:
     """Copy all rows into a new file with the wanted types; also gives back unused space."""
-    fresh = work.with_name(f"rewritten-{work.name}")
-    fresh.unlink(missing_ok=True)
     new_names = {column.name for column in layout.added}
     with engine.open(fresh, create=True) as database:
-        database.catalog.attach_database(work, alias="old")
+        database.catalog.attach_database(copy, alias="old")
         target, source = _three_part(fresh.stem), _three_part("old")
         database.run(f"CREATE SCHEMA {quote(fresh.stem)}.{quote(SCHEMA_NAME)}")
         _create_table(database, target, layout.columns)
@@ -243,7 +245,6 @@ def _rewrite(engine: Engine, work: Path, layout: Layout) -> None:
         if copied != rows:
             message = f"a rewrite copied {copied} of {rows} rows; nothing was replaced, run again"
             raise IntegrityError(message)
-    fresh.replace(work)
 
 
 def _three_part(database: str) -> str:
