@@ -16,6 +16,7 @@ from pipeline_core.errors import (
     ConfigError,
     DataError,
     IntegrityError,
+    ReaderGoneError,
     TerminatedError,
     TransientError,
 )
@@ -44,7 +45,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         pytest.param(BusyError("x"), 73, id="busy"),
         pytest.param(TerminatedError("x"), 143, id="told to stop"),
         pytest.param(KeyboardInterrupt(), 130, id="interrupted"),
-        pytest.param(BrokenPipeError(), 74, id="reader gone"),
+        pytest.param(ReaderGoneError("x"), 74, id="reader gone"),
         pytest.param(ZeroDivisionError("x"), 1, id="defect"),
         pytest.param(SystemExit(3), 3, id="exit code kept"),
         pytest.param(SystemExit(None), 0, id="plain exit"),

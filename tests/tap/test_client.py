@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import ssl
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 URL = "https://contoso.example/data/VendorsV2?cross-company=true&$filter=Secret eq 'x'"
 PAGE = b'{"value":[{"Amount":-0.05,"Whole":750,"RecId":5637144576000000001}]}'
 OK = (200, PAGE)
+UNTRUSTED = requests.exceptions.SSLError(ssl.SSLCertVerificationError("self-signed"))
 
 
 def fetch(
@@ -103,6 +105,41 @@ def test_waits_without_a_name_are_bounded_and_end() -> None:
     assert all(wait <= 60 for wait in clock.slept)
 
 
+def test_a_wait_of_zero_is_no_licence_to_hammer() -> None:
+    clock = FakeClock()
+    with pytest.raises(TransientError, match="failed 8 times"):
+        fetch(*[(429, b"", {"Retry-After": "0"})] * 8, clock=clock)
+    assert sum(clock.slept) > 0
+
+
+def test_named_waits_cost_no_attempt() -> None:
+    named = (429, b"", {"Retry-After": "1"})
+    _, script = fetch(*[named] * 12, (503,), OK)
+    assert len(script.sent) == 14
+
+
+def test_a_wait_of_ages_is_told_as_such() -> None:
+    with pytest.raises(TransientError) as failed:
+        fetch((429, b"", {"Retry-After": "9" * 14}))
+    assert failed.value.retry_at is not None
+
+
+def test_a_date_without_a_zone_is_read_as_utc() -> None:
+    headers = {
+        "Retry-After": "Mon, 23 Nov 2026 09:00:30 GMT",
+        "Date": "Mon, 23 Nov 2026 09:00:00 -0000",
+    }
+    clock = FakeClock()
+    fetch((429, b"", headers), OK, clock=clock)
+    assert clock.slept == [30.0]
+
+
+def test_a_body_that_never_parses_is_a_failure_of_the_data() -> None:
+    """[T10]"""
+    with pytest.raises(DataError, match="failed 8 times"):
+        fetch(*[(200, b"<html>sign in</html>")] * 8)
+
+
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
 def test_a_busy_server_is_asked_again(status: int) -> None:
     """[T04]"""
@@ -127,6 +164,7 @@ def test_a_refused_new_token_is_the_end() -> None:
     [
         pytest.param(requests.ConnectionError("reset"), id="reset before headers [T07]"),
         pytest.param(requests.ReadTimeout("silence"), id="silence [T11]"),
+        pytest.param(requests.exceptions.SSLError("EOF in handshake"), id="TLS cut short"),
         pytest.param((200, PAGE[:-10]), id="cut short [T07]"),
         pytest.param(
             (200, gzip.compress(PAGE)[:-12], {"Content-Encoding": "gzip"}),
@@ -153,7 +191,7 @@ def test_a_broken_answer_is_fetched_again(answer: Any) -> None:  # noqa: ANN401
         pytest.param((302, b"", {"Location": "https://evil.example"}), ConfigError, id="redirect"),
         pytest.param((403,), AuthError, id="denied"),
         pytest.param((200, b"[]"), DataError, id="JSON of another shape"),
-        pytest.param(requests.exceptions.SSLError("bad cert"), ConfigError, id="TLS [T22]"),
+        pytest.param(UNTRUSTED, ConfigError, id="untrusted certificate [T22]"),
     ],
 )
 def test_what_waiting_cannot_mend_ends_at_once(

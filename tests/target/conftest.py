@@ -103,7 +103,7 @@ def tableau_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tableau
     """One Tableau Server for all tests, with faults that each may script."""
     tls = create_tls(tmp_path_factory.mktemp("tls"))
     faulty = Faulty()
-    server = TableauServer(tmp_path_factory.mktemp("tableau"), job_seconds=0.05, middleware=faulty)
+    server = TableauServer(tmp_path_factory.mktemp("tableau"), job_seconds=0.01, middleware=faulty)
     server.add_token(TOKEN_NAME, TOKEN_VALUE)
     server.add_token(TEST_TOKEN, TOKEN_VALUE)
     web = HttpsServer(server.app, tls).start()
@@ -118,7 +118,7 @@ def tableau(tableau_server: Tableau, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr("target_tableau_hyper.tableau.session.PAUSE_S", 0.0)
     monkeypatch.setattr("target_tableau_hyper.tableau.upload.PAUSE_S", 0.0)
     monkeypatch.setattr("target_tableau_hyper.tableau.transport.BACKOFF_S", 0.0)
-    monkeypatch.setattr("target_tableau_hyper.tableau.jobs.FIRST_WAIT_S", 0.03)
+    monkeypatch.setattr("target_tableau_hyper.tableau.jobs.FIRST_WAIT_S", 0.01)
     tableau_server.server.requests.clear()
     yield tableau_server
     tableau_server.faulty.faults.clear()

@@ -287,6 +287,15 @@ def test_file_format_can_be_changed_later(
     assert rows(extracts.path("s")) == [(1, Decimal("1.5"))]
 
 
+def test_new_column_and_new_file_format_come_together(extracts: Extracts, rows: Rows) -> None:
+    extracts.run([schema("s", ID), record("s", {"id": 1})])
+    extracts.run(
+        [schema("s", {**ID, "v": TEXT}), record("s", {"id": 2, "v": "x"})], hyper_version=2
+    )
+    assert rows(extracts.path("s")) == [(1, None), (2, "x")]
+    assert extracts.manifest("s")["hyper_version"] == 2
+
+
 @pytest.mark.parametrize(
     ("properties", "values", "said", "unsaid"),
     [

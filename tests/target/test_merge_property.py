@@ -124,7 +124,7 @@ class Extract:
 
 @given(st.lists(runs, min_size=1, max_size=4))
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_hard_deletes_behave_like_a_dictionary(
     engine: Engine, tmp_path_factory: pytest.TempPathFactory, sequence: list[OneRun]
@@ -151,7 +151,7 @@ def test_hard_deletes_behave_like_a_dictionary(
 
 @given(st.lists(runs, min_size=1, max_size=3))
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_soft_deletes_keep_rows_and_say_so(
     engine: Engine, tmp_path_factory: pytest.TempPathFactory, sequence: list[OneRun]

@@ -16,6 +16,7 @@ import pytest
 from tests.target.faults import Fault
 from tests.target.messages import audit, dump, record, schema, state
 
+from pipeline_core.ledger import Ledger
 from target_tableau_hyper.cli import main
 from target_tableau_hyper.lock import hold_directory
 
@@ -32,7 +33,8 @@ ROWS = [record("gl", {"id": i, "amount": Decimal(i)}) for i in range(3)]
 def command(tmp_path: Path, **config: object) -> list[str]:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"output_dir": str(tmp_path / "output"), **config}))
-    script = "from target_tableau_hyper.cli import main; main()"
+    script = "from pipeline_core.ledger import Ledger
+from target_tableau_hyper.cli import main; main()"
     return [sys.executable, "-c", script, "--config", str(path)]
 
 
@@ -232,15 +234,18 @@ def test_sigint_writes_nothing(busy: subprocess.Popen[str], tmp_path: Path) -> N
 
 def test_sigterm_while_delivering_passes_no_state_on(tmp_path: Path, tableau: Tableau) -> None:
     tableau.faulty.faults.append(Fault("GET", "/jobs/", times=1000))
+    path = tmp_path / "ledger.db"
     process = subprocess.Popen(
-        command(tmp_path, **tableau.config),
+        command(tmp_path, **tableau.config, ledger_path=str(path)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdin is not None
-    process.stdin.write("".join(f"{dump(m)}\n" for m in [SCHEMA, *ROWS, state({"a": 1})]))
+    second = {**SCHEMA, "stream": "ap"}
+    messages = [SCHEMA, *ROWS, second, state({"a": 1})]
+    process.stdin.write("".join(f"{dump(m)}\n" for m in messages))
     process.stdin.close()
     process.stdin = None
     try:
@@ -254,6 +259,11 @@ def test_sigterm_while_delivering_passes_no_state_on(tmp_path: Path, tableau: Ta
     finally:
         process.kill()
     assert (process.returncode, out) == (143, ""), err
+    assert "told to stop (SIGTERM)" in last_line(err)
+    with Ledger(path, run_id="x", actor="x") as ledger:
+        ends = [event.event for event in ledger.events()][-3:]
+        assert ends == ["delivery.failed", "delivery.failed", "run.failed"]
+        assert ledger.verify()
     assert tableau.calls("POST", "/signout") == 1
     manifest = json.loads((tmp_path / "output" / "gl.manifest.json").read_text())
     assert manifest["rows"] == 3, "what was sealed stays"

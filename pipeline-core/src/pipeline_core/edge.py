@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline_core.errors import PipelineError, TransientError
+from pipeline_core.errors import PipelineError, TerminatedError, TransientError
 from pipeline_core.redaction import REDACTOR
 
 if TYPE_CHECKING:
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 
 #: Shell convention: 128 + SIGINT.
 _INTERRUPTED = 130
-
-#: What ``EPIPE`` on our output means: the reader is gone, the run has failed for a reason told
-#: elsewhere.
-_READER_GONE = 74
 
 
 def run_guarded(command: Callable[[], object], *, name: str) -> NoReturn:
@@ -39,9 +35,9 @@ def _exit_code(command: Callable[[], object], *, name: str) -> int:
     except KeyboardInterrupt:
         _say(name, "interrupted; nothing that was not finished counts")
         return _INTERRUPTED
-    except BrokenPipeError:
-        _say(name, "the process that reads our output has gone away; look at its last line")
-        return _READER_GONE
+    except TerminatedError as told:
+        _say(name, told.message)
+        return told.exit_code
     except SystemExit as leaving:
         return _code_of(leaving)
     except Exception as error:

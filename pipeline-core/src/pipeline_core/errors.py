@@ -59,7 +59,22 @@ class BusyError(PipelineError):
     exit_code = 73
 
 
-class TerminatedError(PipelineError):
-    """The process was told to stop (SIGTERM); what it had not finished does not count."""
+class TerminatedError(SystemExit):
+    """The process was told to stop (SIGTERM); what it had not finished does not count.
 
-    exit_code = 143
+    Not an ``Exception``: it may be raised by a signal handler in the middle of anything, and much
+    code (``logging.Handler.emit``, for one) swallows those.
+    """
+
+    exit_code: ClassVar[int] = 143
+
+    def __init__(self, message: str) -> None:
+        """End with 143; ``message`` is the last sentence."""
+        super().__init__(self.exit_code)
+        self.message = message
+
+
+class ReaderGoneError(PipelineError):
+    """The process that reads our output has gone away; why, its own last line says."""
+
+    exit_code = 74

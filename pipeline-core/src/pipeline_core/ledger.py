@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline_core.errors import IntegrityError
+from pipeline_core.errors import ConfigError, IntegrityError
 from pipeline_core.redaction import REDACTOR
 
 if TYPE_CHECKING:
@@ -227,8 +227,18 @@ class NoLedger:
 
 
 def open_ledger(path: Path | None, *, run_id: str, actor: str) -> Ledger | NoLedger:
-    """The ledger at ``path``, or one that keeps nothing where the setting is empty."""
-    return Ledger(path, run_id=run_id, actor=actor) if path else NoLedger()
+    """The ledger at ``path``, or one that keeps nothing where the setting is empty.
+
+    Raises:
+        ConfigError: the file cannot be opened for writing.
+    """
+    if path is None:
+        return NoLedger()
+    try:
+        return Ledger(path, run_id=run_id, actor=actor)
+    except (OSError, sqlite3.Error) as error:
+        message = f"ledger_path {path} cannot be opened: {error}"
+        raise ConfigError(message) from error
 
 
 def _canonical(value: Mapping[str, object] | list[object]) -> str:

@@ -72,6 +72,12 @@ class RedactingFilter(logging.Filter):
         return True
 
 
+def install_redaction() -> None:
+    """Mask known secrets in everything that the root logger's handlers write from now on."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RedactingFilter(REDACTOR))
+
+
 #: The process's own redactor: plugins add their secrets to it, the edge and the log handlers use
 #: it.
 REDACTOR = Redactor()

@@ -46,7 +46,9 @@ class StreamFigures:
         for column, total in self.totals.items():
             value = record.get(column)
             if value is not None:
-                self.totals[column] = _EXACT.add(total, value)
+                # A stream map may compute a float; it is written with these digits.
+                exact = Decimal(repr(value)) if isinstance(value, float) else value
+                self.totals[column] = _EXACT.add(total, exact)
 
 
 class RunAudit:

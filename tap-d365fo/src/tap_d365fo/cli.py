@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import NoReturn
 
 import click
 
 from pipeline_core.edge import run_guarded
+from pipeline_core.redaction import install_redaction
 from tap_d365fo.tap import TapD365FO
 
 
@@ -17,8 +19,13 @@ def main() -> NoReturn:
 
 
 def _command() -> None:
+    command = TapD365FO.cli  # sets up the log
+    install_redaction()
+    # Both tell of requests with their whole query at DEBUG.
+    for chatty in ("urllib3", "msal"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        sys.exit(TapD365FO.cli.main(standalone_mode=False))
+        sys.exit(command.main(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

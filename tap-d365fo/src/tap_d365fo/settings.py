@@ -244,14 +244,14 @@ class Settings:
 
 def _origin(url: str, setting: str) -> str:
     """Scheme and host of ``url`` in the form that Entra ID knows as audience."""
-    parts = urlsplit(url.strip().lower())
+    parts = urlsplit(url.strip())
     if parts.scheme != "https" or not parts.hostname or parts.username or parts.query:
         message = (
             f"{setting} must be an https address such as https://contoso.operations.dynamics.com"
         )
         raise ConfigError(message)
-    # On-premises environments are served below a path (/namespaces/AXSF).
-    return f"https://{parts.netloc}{parts.path.rstrip('/')}"
+    # On-premises environments are served below a path (/namespaces/AXSF), whose case counts.
+    return f"https://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
 def _path(config: Mapping[str, Any], setting: str) -> Path | None:

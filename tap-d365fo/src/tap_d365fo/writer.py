@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from singer_sdk import singerlib as singer
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
+
+from pipeline_core.errors import ReaderGoneError
 
 if TYPE_CHECKING:
     from tap_d365fo.audit import RunAudit
@@ -41,9 +44,15 @@ class AuditingWriter(GenericSingerWriter[bytes, singer.Message]):
             self._audit.announce(message.stream, message.schema)
         elif isinstance(message, singer.RecordMessage):
             self._audit.add(message.stream, message.record)
-        sys.stdout.buffer.write(self.serialize_message(message) + b"\n")
-        if not isinstance(message, singer.RecordMessage):
-            sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(self.serialize_message(message) + b"\n")
+            if not isinstance(message, singer.RecordMessage):
+                sys.stdout.buffer.flush()
+        except BrokenPipeError as error:
+            # The interpreter flushes once more on its way out; let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            text = "the process that reads our output has gone away; look at its last line"
+            raise ReaderGoneError(text) from error
 
     def _with_audit(self, message: singer.Message) -> dict[str, Any]:
         content: dict[str, Any] = message.to_dict()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import msal
@@ -12,16 +15,18 @@ from cryptography.hazmat.primitives import serialization
 
 from pipeline_core.errors import AuthError, ConfigError, TransientError
 from pipeline_core.redaction import REDACTOR
+from tap_d365fo.access.failures import is_untrusted
+from tap_d365fo.access.retry import Backoff, Verdict, judge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tap_d365fo.settings import Settings
 
 _TOKEN_TIMEOUT_S = (10, 60)
 
-#: Attempts at the token endpoint; each failure is transient by what it says or by how it fails.
-_ATTEMPTS = 4
+_logger = logging.getLogger("tap-d365fo.auth")
 
 #: OAuth errors that waiting cannot mend (RFC 6749, section 5.2), and what to look at.
 _HINTS = {
@@ -40,13 +45,24 @@ class TokenProvider:
     MSAL keeps the token in memory and fetches a new one some minutes before it expires.
     """
 
-    def __init__(self, settings: Settings, http: requests.Session) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        http: requests.Session,
+        *,
+        backoff: Backoff | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        chance: random.Random | None = None,
+    ) -> None:
         """Prepare; nothing is sent before the first :meth:`token`."""
         self._scope = f"{settings.environment_url}/.default"
         self._authority = f"{settings.authority_host}/{settings.tenant_id}"
         self._client_id = settings.client_id
         self._credential = _credential(settings)
         self._http = _MsalTransport(http)
+        self._backoff = backoff or Backoff(attempts=5, cap_s=30.0)
+        self._sleep = sleep
+        self._chance = chance or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._lock = threading.Lock()
         self._app: msal.ConfidentialClientApplication | None = None
 
@@ -55,15 +71,23 @@ class TokenProvider:
 
         Raises:
             AuthError: Entra ID refuses the application.
+            ConfigError: the authority does not exist or is not trusted.
             TransientError: Entra ID cannot be reached or is out of order.
         """
         with self._lock:
-            for _ in range(_ATTEMPTS - 1):
+            failures = 0
+            while True:
                 try:
                     return self._acquire()
-                except TransientError:
-                    continue
-            return self._acquire()
+                except TransientError as error:
+                    failures += 1
+                    if failures >= self._backoff.attempts:
+                        raise
+                    # MSAL remembers a refusal and answers from memory; a new one asks again.
+                    self._app = None
+                    wait_s = self._backoff.wait_s(failures, chance=self._chance)
+                    _logger.warning("%s; again in %.1f s", error, wait_s)
+                    self._sleep(wait_s)
 
     def renew(self, refused: str) -> None:
         """Forget the token that a server refused, so that the next one is new.
@@ -87,13 +111,22 @@ class TokenProvider:
                     instance_discovery=False,
                 )
             answer: dict[str, Any] = self._app.acquire_token_for_client(scopes=[self._scope])
-        except (requests.RequestException, ValueError) as error:
-            # MSAL raises ValueError where discovery or the answer is not what OpenID promises.
-            message = (
-                f"Entra ID at {self._authority} gave no usable answer ({type(error).__name__}); "
-                "check tenant_id, authority_host and the network"
-            )
+        except requests.RequestException as error:
+            if is_untrusted(error):
+                message = (
+                    f"Entra ID at {self._authority} shows a certificate that is not trusted; check "
+                    "authority_host, or set ca_bundle where it has a private authority"
+                )
+                raise ConfigError(message) from error
+            message = f"Entra ID at {self._authority} cannot be reached ({type(error).__name__})"
             raise TransientError(message) from error
+        except ValueError as error:
+            # What MSAL raises where discovery is answered, but not with what OpenID promises.
+            message = (
+                f"Entra ID at {self._authority} knows no such tenant; check tenant_id and "
+                "authority_host"
+            )
+            raise ConfigError(message) from error
         token = answer.get("access_token")
         if isinstance(token, str):
             REDACTOR.add(token)
@@ -102,15 +135,19 @@ class TokenProvider:
 
 
 class _MsalTransport:
-    """The two calls that MSAL makes, with a timeout and without redirects."""
+    """The two calls that MSAL makes, with a timeout and without redirects.
+
+    A busy or broken endpoint becomes our own failure here: MSAL would take a 429 for a refusal and
+    let a 5xx through as an exception of many kinds.
+    """
 
     def __init__(self, session: requests.Session) -> None:
         self._session = session
 
-    def post(self, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - MSAL's own protocol
+    def post(self, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - MSAL's protocol
         return self._send("POST", url, **kwargs)
 
-    def get(self, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - MSAL's own protocol
+    def get(self, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - MSAL's protocol
         return self._send("GET", url, **kwargs)
 
     def close(self) -> None:
@@ -118,7 +155,11 @@ class _MsalTransport:
 
     def _send(self, method: str, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401
         kwargs.setdefault("timeout", _TOKEN_TIMEOUT_S)
-        return self._session.request(method, url, allow_redirects=False, **kwargs)
+        response = self._session.request(method, url, allow_redirects=False, **kwargs)
+        if judge(response.status_code) is Verdict.RETRY:
+            message = f"Entra ID answered with HTTP {response.status_code}"
+            raise TransientError(message)
+        return response
 
 
 def _refusal(answer: dict[str, Any]) -> AuthError | TransientError:

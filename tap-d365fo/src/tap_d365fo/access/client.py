@@ -17,6 +17,7 @@ import msgspec
 import requests
 
 from pipeline_core.errors import AuthError, ConfigError, DataError, TransientError
+from tap_d365fo.access.failures import is_untrusted
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ _LARGEST_BODY_BYTES = 512 * 1024 * 1024
 
 _CHUNK_BYTES = 256 * 1024
 
-#: Failures of a connection that are not the network's: trying again cannot mend them.
-_TLS_FAILURES = (requests.exceptions.SSLError,)
+#: What a ``Retry-After`` of astronomic length is cut to in a message.
+_LONGEST_PROMISE_S = 366 * 86400.0
 
 _logger = logging.getLogger("tap-d365fo.client")
 
@@ -108,13 +109,14 @@ class D365Client:
         """Fetch and parse ``url``.
 
         Raises:
-            AuthError: the token is refused although it is new, or access is denied. TransientError:
-            still failing after the last attempt, or the wait that the server asks for
-                ends after the run's deadline (then with ``retry_at``).
+            AuthError: the token is refused although it is new, or access is denied.
+            TransientError: still failing after the last attempt, or the wait that the server asks
+                for ends after the run's deadline (then with ``retry_at``).
             ConfigError: the address or the query is not one that the environment knows.
-            DataError: an answer that is whole but is not an OData document.
+            DataError: every answer is whole but none is an OData document.
         """
-        failures, token_renewed = 0, False
+        attempts = 0  # those that failed without naming a time for the next one
+        token_renewed = False
         while True:
             request_id = str(uuid.uuid4())
             try:
@@ -125,25 +127,24 @@ class D365Client:
                 token_renewed = True
                 self._tokens.renew(refused.token)
             except _AttemptFailedError as failed:
-                failures += 1
-                self._wait(url, failed, failures)
+                # Zero is no promise: "at once" from a busy server would be a loop without end.
+                if not failed.retry_after_s:
+                    attempts += 1
+                self._wait(url, failed, attempts)
 
-    def _wait(self, url: str, failed: _AttemptFailedError, failures: int) -> None:
+    def _wait(self, url: str, failed: _AttemptFailedError, attempts: int) -> None:
         """Sleep before the next attempt, or give up."""
         wait_s = failed.retry_after_s
-        if wait_s is None:
-            wait_s = self._backoff.wait_s(failures, chance=self._timing.chance)
-            # A named wait is a promise and costs no attempt that failed by itself.
-            if failures >= self._backoff.attempts:
-                message = f"{_label(url, failed.label)} failed {failures} times, last with {failed}"
-                raise TransientError(message) from failed
+        if not wait_s:
+            if attempts >= self._backoff.attempts:
+                message = f"{_label(url, failed.label)} failed {attempts} times, last with {failed}"
+                raise (DataError if failed.unreadable else TransientError)(message) from failed
+            wait_s = self._backoff.wait_s(attempts, chance=self._timing.chance)
         if self._timing.monotonic() + wait_s > self._deadline:
-            retry_at = self._timing.now() + timedelta(seconds=wait_s)
+            retry_at = self._timing.now() + timedelta(seconds=min(wait_s, _LONGEST_PROMISE_S))
             message = f"{_label(url, failed.label)}: {failed}; run_timeout leaves no time to wait"
             raise TransientError(message, retry_at=retry_at) from failed
-        _logger.warning(
-            "%s: %s; attempt %d in %.1f s", _label(url, failed.label), failed, failures + 1, wait_s
-        )
+        _logger.warning("%s: %s; again in %.1f s", _label(url, failed.label), failed, wait_s)
         self._timing.sleep(wait_s)
 
     def _attempt(self, url: str, request_id: str) -> Answer:
@@ -169,7 +170,10 @@ class D365Client:
                 label = f"ms-dyn-aid {activity}" if activity else label
                 self._check_status(url, response, token, label)
                 body = self._read(response, ends, label)
-        except _TLS_FAILURES as error:
+        except requests.exceptions.SSLError as error:
+            if not is_untrusted(error):
+                reason = "a broken TLS connection"
+                raise _AttemptFailedError(reason, label) from error
             message = (
                 f"{_host(url)} shows a certificate that is not trusted; check environment_url, or "
                 "set ca_bundle where the environment has a private authority"
@@ -205,9 +209,10 @@ class D365Client:
 
     def _server_time(self, response: requests.Response) -> datetime:
         try:
-            return parsedate_to_datetime(response.headers["Date"])
+            sent = parsedate_to_datetime(response.headers["Date"])
         except (KeyError, ValueError):
             return self._timing.now()
+        return sent if sent.tzinfo else sent.replace(tzinfo=UTC)
 
     def _read(self, response: requests.Response, ends: float, label: str) -> bytes:
         body = bytearray()
@@ -230,10 +235,18 @@ class _TokenRefusedError(Exception):
 
 
 class _AttemptFailedError(Exception):
-    def __init__(self, reason: str, label: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        label: str,
+        *,
+        retry_after_s: float | None = None,
+        unreadable: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.label = label
         self.retry_after_s = retry_after_s
+        self.unreadable = unreadable
 
 
 def _parse(url: str, body: bytes, label: str) -> dict[str, Any]:
@@ -246,7 +259,7 @@ def _parse(url: str, body: bytes, label: str) -> dict[str, Any]:
         document = _decoder.decode(body.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = "a body that is no complete JSON document"
-        raise _AttemptFailedError(reason, label) from error
+        raise _AttemptFailedError(reason, label, unreadable=True) from error
     if not isinstance(document, dict):
         message = f"{_label(url, label)} answered with JSON that is no OData document"
         raise DataError(message)

@@ -323,14 +323,19 @@ def deliver_all(run: Run, session: TableauSession, sealed: list[Sealed]) -> list
         else:
             under_way.append((extract, delivery))
 
-    for extract in sealed:
-        while len(under_way) >= _AT_ONCE:
+    try:
+        for extract in sealed:
+            while len(under_way) >= _AT_ONCE:
+                go_on(*under_way.popleft())
+            if any(isinstance(error, (AuthError, ConfigError)) for error in failures):
+                break
+            go_on(extract, courier.deliver(extract))
+        while under_way:
             go_on(*under_way.popleft())
-        if any(isinstance(error, (AuthError, ConfigError)) for error in failures):
-            break
-        go_on(extract, courier.deliver(extract))
-    while under_way:
-        go_on(*under_way.popleft())
+    finally:
+        # Told to stop: what is still under way goes into the ledger as such, while there is one.
+        for _, delivery in under_way:
+            delivery.close()
     if failures:
         raise failures[0]
     return [done[extract.manifest.stream] for extract in sealed]

@@ -1,0 +1,87 @@
+"""The command as a process: how it ends, and what it says then."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.tap.conftest import settings_for
+
+if TYPE_CHECKING:
+    from contoso_sandbox.contoso import Contoso
+
+COMMAND = str(Path(sys.executable).with_name("tap-d365fo"))
+
+
+@pytest.fixture
+def config_file(contoso: Contoso, tmp_path: Path) -> Path:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(settings_for(contoso)))
+    return path
+
+
+def start(config_file: Path, **environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [COMMAND, "--config", str(config_file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PATH": "", **environment},
+    )
+
+
+def last_line(errors: bytes) -> str:
+    return errors.decode().rstrip().splitlines()[-1]
+
+
+def test_a_reader_that_goes_away_is_told(config_file: Path) -> None:
+    process = start(config_file)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 74, errors.decode()
+    assert "has gone away" in last_line(errors)
+
+
+def test_being_told_to_stop_is_no_success(config_file: Path) -> None:
+    process = start(config_file)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors.decode()
+    assert "told to stop" in last_line(errors)
+    assert b'"complete":true' not in output
+
+
+def test_no_query_and_no_secret_in_the_log_however_talkative(
+    config_file: Path, contoso: Contoso
+) -> None:
+    process = start(config_file, TAP_D365FO_LOGLEVEL="DEBUG", LOGLEVEL="DEBUG")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0
+    text = errors.decode()
+    assert "$filter=" not in text
+    assert "dataAreaId%20eq" not in text
+    assert contoso.credentials.client_secret not in text
+
+
+def test_mistakes_end_with_a_sentence(config_file: Path, tmp_path: Path) -> None:
+    settings = json.loads(config_file.read_text())
+    (tmp_path / "file").write_text("")
+    settings["ledger_path"] = str(tmp_path / "file/ledger.db")
+    config_file.write_text(json.dumps(settings))
+    begun = time.monotonic()
+    process = start(config_file)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 78
+    assert last_line(errors).startswith("tap-d365fo: ledger_path ")
+    assert time.monotonic() - begun < 60
