@@ -43,10 +43,10 @@ def test_only_the_companies_asked_for_are_read(contoso: Contoso, run_tap: RunTap
     assert {r["dataAreaId"] for r in output.records("VendorGroups")} == {"demf", "2"}
 
 
-def test_a_company_that_cannot_be_seen_stops_the_run_before_any_record(
+def test_a_company_that_does_not_exist_stops_the_run_before_any_record(
     contoso: Contoso, run_tap: RunTap, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ConfigError, match="cannot see usfm"):
+    with pytest.raises(ConfigError, match="no company usfm"):
         run_tap(settings_for(contoso, entities=["VendorGroups"], companies=["usfm"]))
     assert capsys.readouterr().out == ""
 
@@ -121,6 +121,77 @@ def test_a_full_read_ends_with_its_version(contoso: Contoso, run_tap: RunTap) ->
     assert kinds.index("ACTIVATE_VERSION") > len(kinds) - 1 - kinds[::-1].index("RECORD")
     (activate,) = output.of("ACTIVATE_VERSION")
     assert {m["version"] for m in output.of("RECORD")} == {activate["version"]}
+
+
+def test_another_filter_starts_over(contoso: Contoso, run_tap: RunTap) -> None:
+    """A bookmark speaks of the rows that were asked for."""
+    narrow = {TRANSACTIONS: {"filter": "AmountCur gt 1000"}}
+    config = settings_for(contoso, entities=[TRANSACTIONS])
+    first = run_tap({**config, "entity_settings": narrow})
+    second = run_tap(config, state=first.states[-1])
+    everything = run_tap(config)
+    assert len(first.records(TRANSACTIONS)) < len(everything.records(TRANSACTIONS))
+    assert len(second.records(TRANSACTIONS)) == len(everything.records(TRANSACTIONS))
+    assert len(second.of("ACTIVATE_VERSION")) == 1
+
+
+def test_the_first_read_of_a_cursor_ends_with_a_version(contoso: Contoso, run_tap: RunTap) -> None:
+    """So that a full refresh removes what has gone; later runs do not see deletions."""
+    config = settings_for(contoso, entities=[TRANSACTIONS])
+    first = run_tap(config)
+    assert len(first.of("ACTIVATE_VERSION")) == 1
+    assert run_tap(config, state=first.states[-1]).of("ACTIVATE_VERSION") == []
+
+
+def test_an_old_catalog_brings_no_column_without_a_schema(
+    contoso: Contoso, run_tap: RunTap
+) -> None:
+    config = settings_for(contoso, entities=["PurchaseOrderLinesV2"], companies=["2"])
+    catalog = TapD365FO(config=config).catalog_dict
+    del catalog["streams"][0]["schema"]["properties"]["LineAmount"]
+    output = run_tap(config, catalog=catalog)
+    (schema,) = output.of("SCHEMA")
+    for record in output.records("PurchaseOrderLinesV2"):
+        assert set(record) == set(schema["schema"]["properties"])
+
+
+def test_a_selected_stream_that_is_gone_is_an_error(contoso: Contoso, run_tap: RunTap) -> None:
+    config = settings_for(contoso, entities=["MainAccounts"])
+    catalog = TapD365FO(config=config).catalog_dict
+    catalog["streams"][0]["tap_stream_id"] = "MainAccountsV1"
+    catalog["streams"].append(TapD365FO(config=config).catalog_dict["streams"][0])
+    with pytest.raises(ConfigError, match=r"selects MainAccountsV1.*did you mean MainAccounts"):
+        run_tap(config, catalog=catalog)
+
+
+def test_a_company_that_is_locked_away_does_not_vanish(
+    new_contoso: Callable[..., Contoso], run_tap: RunTap
+) -> None:
+    contoso = new_contoso()
+    config = settings_for(contoso, entities=["VendorGroups", "VendorsV2"])
+    first = run_tap(config)
+    for name in ("VendorGroups", "VendorsV2"):
+        contoso.world.cursor().execute(f'DELETE FROM "{name}" WHERE lower("dataAreaId") = \'demf\'')  # noqa: S608
+    with pytest.raises(ConfigError, match="sees nothing of that company"):
+        run_tap(config, state=first.states[-1])
+
+
+def test_a_company_whose_last_row_went_is_empty(
+    new_contoso: Callable[..., Contoso], run_tap: RunTap
+) -> None:
+    contoso = new_contoso()
+    config = settings_for(contoso, entities=["VendorGroups", "VendorsV2"])
+    first = run_tap(config)
+    contoso.world.cursor().execute('DELETE FROM "VendorGroups" WHERE "dataAreaId" = \'demf\'')
+    second = run_tap(config, state=first.states[-1])
+    assert "demf" not in {r["dataAreaId"] for r in second.records("VendorGroups")}
+    assert len(second.of("ACTIVATE_VERSION", "VendorGroups")) == 1
+
+
+def test_shared_entities_need_no_companies(contoso: Contoso, run_tap: RunTap) -> None:
+    contoso.d365.requests.clear()
+    assert run_tap(settings_for(contoso, entities=["MainAccounts"])).records("MainAccounts")
+    assert all(r.entity_set != "LegalEntities" for r in contoso.d365.requests)
 
 
 def test_a_filter_is_pushed_down(contoso: Contoso, run_tap: RunTap) -> None:

@@ -58,9 +58,11 @@ def test_unknown_entities_get_the_nearest_names(wanted: str, hint: str) -> None:
         resolve_entities([wanted], PUBLISHED)
 
 
-def test_a_company_that_cannot_be_seen_is_an_error() -> None:
+def test_a_company_that_does_not_exist_is_an_error() -> None:
     assert check_requested(["usmf", "2"], ("2", "demf", "usmf")) == ("usmf", "2")
-    with pytest.raises(ConfigError, match=r"cannot see usfm; it sees 2, usmf; did you mean usmf\?"):
+    with pytest.raises(
+        ConfigError, match=r"has no company usfm; it has 2, usmf; did you mean usmf\?"
+    ):
         check_requested(["usfm"], ("2", "usmf"))
 
 
@@ -86,6 +88,10 @@ def test_settings_take_the_form_that_the_services_want() -> None:
     assert settings.environment_url == "https://contoso.operations.dynamics.com"
     assert settings.companies == ("usmf", "demf")
     assert Settings.from_config(config()).companies == ()
+    on_premises = config(environment_url="https://AX.contoso.local/namespaces/AXSF/")
+    assert Settings.from_config(on_premises).environment_url == (
+        "https://ax.contoso.local/namespaces/AXSF"
+    )
     assert "client_secret" not in repr(settings)
 
 
@@ -96,6 +102,8 @@ def test_settings_take_the_form_that_the_services_want() -> None:
         pytest.param({"environment_url": "contoso"}, "environment_url must be", id="no scheme"),
         pytest.param({"client_secret": None}, "exactly one of", id="no credential"),
         pytest.param({"ca_bundle": "/nowhere.pem"}, "ca_bundle names no", id="no such file"),
+        pytest.param({"companies": []}, "companies must name", id="no company"),
+        pytest.param({"batch_config": {"x": 1}}, "batch_config is not", id="no batches"),
         pytest.param({"start_date": "yesterday"}, "start_date must be", id="no date"),
     ],
 )

@@ -33,8 +33,7 @@ ROWS = [record("gl", {"id": i, "amount": Decimal(i)}) for i in range(3)]
 def command(tmp_path: Path, **config: object) -> list[str]:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"output_dir": str(tmp_path / "output"), **config}))
-    script = "from pipeline_core.ledger import Ledger
-from target_tableau_hyper.cli import main; main()"
+    script = "from target_tableau_hyper.cli import main; main()"
     return [sys.executable, "-c", script, "--config", str(path)]
 
 
@@ -124,6 +123,12 @@ def test_state_goes_to_stdout_and_everything_else_to_stderr(tmp_path: Path) -> N
             78,
             "datasources.a: may only have name, project, file, description",
             id="setting inside an object",
+        ),
+        pytest.param(
+            [SCHEMA], {"ledger_path": "/dev/null/x"}, 78, "ledger_path /dev/null/x", id="ledger"
+        ),
+        pytest.param(
+            [SCHEMA], {"output_dir": "/dev/null/x"}, 78, "cannot be written to", id="output_dir"
         ),
         pytest.param([], {"load_method": "merge"}, 78, "load_method: must be one of", id="setting"),
         pytest.param(
@@ -358,7 +363,7 @@ def test_reader_that_goes_away_is_told(tmp_path: Path) -> None:
     finally:
         os.close(write)
     assert done.returncode == 74
-    assert "has gone away" in done.stderr
+    assert "the process that reads our STATE has gone away" in last_line(done.stderr)
 
 
 @pytest.mark.parametrize(

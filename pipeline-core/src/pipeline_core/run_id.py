@@ -1,4 +1,4 @@
-"""The identity of one run: in every ledger row, manifest, log line and audit column."""
+"""The identity of one run: in every ledger row, manifest and STATE."""
 
 from __future__ import annotations
 

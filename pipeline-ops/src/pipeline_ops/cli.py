@@ -50,17 +50,23 @@ def cli() -> None:
 @click.pass_context
 def runs(context: click.Context, ledger_path: Path) -> None:
     """Past runs, from the audit ledger."""
+    context.obj = ledger_path
+
+
+def _open(ledger_path: Path) -> Ledger:
     if not ledger_path.is_file():
         message = f"there is no ledger at {ledger_path}; run the pipeline once or pass --ledger"
         raise ConfigError(message)
-    context.obj = context.with_resource(Ledger(ledger_path, run_id=current_run_id(), actor=_NAME))
+    return Ledger(ledger_path, run_id=current_run_id(), actor=_NAME)
 
 
 @runs.command("list")
 @click.pass_obj
-def list_runs(ledger: Ledger) -> None:
+def list_runs(ledger_path: Path) -> None:
     """One line a run, the latest last."""
-    for run in summarise(ledger.events()):
+    with _open(ledger_path) as ledger:
+        found = summarise(ledger.events())
+    for run in found:
         began = run.first_ts[:19].replace("T", " ")
         click.echo(f"{run.run_id}  {began}  {run.outcome:10}  {run.rows:>10,} rows read")
         for effect in run.open_intents.values():
@@ -70,9 +76,10 @@ def list_runs(ledger: Ledger) -> None:
 @runs.command()
 @click.argument("run_id")
 @click.pass_obj
-def show(ledger: Ledger, run_id: str) -> None:
+def show(ledger_path: Path, run_id: str) -> None:
     """Every event of one run, in order."""
-    events = list(ledger.events(run_id=run_id))
+    with _open(ledger_path) as ledger:
+        events = list(ledger.events(run_id=run_id))
     if not events:
         message = f"the ledger has no run {run_id}; see `{_NAME} runs list`"
         raise ConfigError(message)
@@ -83,7 +90,8 @@ def show(ledger: Ledger, run_id: str) -> None:
 
 @runs.command()
 @click.pass_obj
-def verify(ledger: Ledger) -> None:
+def verify(ledger_path: Path) -> None:
     """Check the hash chain; exit code 70 names the first row that was changed."""
-    rows = ledger.verify()
-    click.echo(f"{rows} rows, chain unbroken; head {ledger.head[1]}")
+    with _open(ledger_path) as ledger:
+        rows = ledger.verify()
+        click.echo(f"{rows} rows, chain unbroken; head {ledger.head[1]}")

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
     from tap_d365fo.reading.pages import PageReader
 
-#: Entity sets that list the companies the application's user may see, and the property with the id.
+#: Entity sets that list the companies of an environment, and the property with the id. Both are
+#: shared entities: they show a company whether or not the application's user may read its rows.
 _SOURCES = (("LegalEntities", "LegalEntityId"), ("Companies", "DataArea"))
 
 
-def visible_companies(
+def existing_companies(
     reader: PageReader, environment_url: str, published: Collection[str]
-) -> tuple[str, ...]:
-    """Ids of all companies that the application may read, lower case and sorted.
+) -> tuple[str, ...] | None:
+    """Ids of all companies, lower case and sorted; None where the environment lists none.
 
     Raises:
-        ConfigError: the environment publishes neither list.
-        DataError: the list is empty: a user without any company reads nothing and gets no error.
+        DataError: the list is there but empty.
     """
     for entity_set, id_property in _SOURCES:
         if entity_set not in published:
@@ -40,6 +40,18 @@ def visible_companies(
             message = f"{entity_set} shows no company; give the application's user access to one"
             raise DataError(message)
         return tuple(sorted(found))
+    return None
+
+
+def require_list(requested: Iterable[str]) -> tuple[str, ...]:
+    """The requested companies, where the environment cannot say which there are.
+
+    Raises:
+        ConfigError: none are named.
+    """
+    wanted = tuple(requested)
+    if wanted:
+        return wanted
     message = (
         "the environment publishes neither LegalEntities nor Companies, so `companies: [all]` "
         "cannot be resolved; list the companies in the setting"
@@ -47,22 +59,21 @@ def visible_companies(
     raise ConfigError(message)
 
 
-def check_requested(requested: Iterable[str], visible: Collection[str]) -> tuple[str, ...]:
-    """The requested companies, when each of them can be seen.
+def check_requested(requested: Iterable[str], existing: Collection[str]) -> tuple[str, ...]:
+    """The requested companies, when each of them exists.
 
-    F&O answers a filter on a company without access with no rows and no error: without this check a
-    missing permission would look like an empty ledger.
+    F&O answers a filter on an unknown company with no rows and no error: without this check a
+    slip of the pen would look like an empty ledger.
 
     Raises:
-        ConfigError: names the companies that cannot be seen.
+        ConfigError: names the companies that do not exist.
     """
     wanted = tuple(requested)
-    missing = [company for company in wanted if company not in visible]
+    missing = [company for company in wanted if company not in existing]
     if missing:
-        hints = "".join(nearest(company, visible) for company in missing[:1])
         message = (
-            f"the application's user in F&O cannot see {', '.join(missing)}; it sees "
-            f"{', '.join(sorted(visible))}{hints}"
+            f"the environment has no company {', '.join(missing)}; it has "
+            f"{', '.join(sorted(existing))}{nearest(missing[0], existing)}"
         )
         raise ConfigError(message)
     return wanted

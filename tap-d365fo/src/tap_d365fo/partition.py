@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pipeline_core.errors import ConfigError
 from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.cursor import read_since, start_of_window
 from tap_d365fo.reading.full import read_full
@@ -84,7 +87,20 @@ class Partition:
         return ((rows, {}) for rows in pages)
 
     def must_start_over(self, state: Mapping[str, Any]) -> bool:
-        """Whether what ``state`` says has been read is no longer what there is."""
+        """Whether what ``state`` says has been read is no longer what should have been.
+
+        A bookmark speaks of the rows and columns that were asked for. With another filter, start
+        date or selection, rows behind it were never read, or lack a column.
+        """
+        if self._bookmark(state) is None:
+            return False
+        if state.get("covers") != self._covers:
+            _logger.warning(
+                "%s: filter, start_date or selection differ from those of the bookmark; "
+                "everything is read again",
+                self.entity.entity_set,
+            )
+            return True
         if self.plan.strategy is not Strategy.HIGH_WATER:
             return False
         settled = self._settled(state)
@@ -99,7 +115,7 @@ class Partition:
         return True
 
     def _changed(self, state: Mapping[str, Any]) -> Iterator[PageOfRows]:
-        bookmark = self._bookmark(state)
+        bookmark = self._instant(self._bookmark(state))
         lookback = _CURSOR_LOOKBACK_S if self.settings.lookback is None else self.settings.lookback
         pages = read_since(
             self.source.reader,
@@ -108,7 +124,7 @@ class Partition:
             self.entity.key,
             cursor=self._key,
             since=start_of_window(
-                datetime.fromisoformat(bookmark).astimezone(UTC) if bookmark else None,
+                bookmark,
                 lookback=timedelta(seconds=lookback),
                 start_date=self.source.settings.start_date,
             ),
@@ -132,12 +148,38 @@ class Partition:
             yield rows, {**self._mark(numbers[-1]), "settled": asdict(settled)}
 
     def _mark(self, value: str | int) -> dict[str, Any]:
-        return {"replication_key": self.plan.cursor, "replication_key_value": value}
+        return {
+            "replication_key": self.plan.cursor,
+            "replication_key_value": value,
+            "covers": self._covers,
+        }
+
+    @property
+    def _covers(self) -> str:
+        """A short name for what is asked for; ``start_date`` counts only where it is used."""
+        start = self.source.settings.start_date if self.plan.strategy is Strategy.CURSOR else None
+        columns = self.select or tuple(p.name for p in self.entity.properties)
+        asked = [self.settings.filter, start.isoformat() if start else None, sorted(columns)]
+        return hashlib.blake2b(json.dumps(asked).encode(), digest_size=8).hexdigest()
 
     def _bookmark(self, state: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
         """The bookmark, unless it is one of another property."""
         ours = state.get("replication_key") == self.plan.cursor
         return state.get("replication_key_value") if ours else None
+
+    def _instant(self, bookmark: object) -> datetime | None:
+        if bookmark is None:
+            return None
+        try:
+            return datetime.fromisoformat(str(bookmark)).astimezone(UTC)
+        except ValueError as error:
+            message = f"{self.entity.entity_set}: the state holds a bookmark that is no instant"
+            raise ConfigError(message) from error
+
+    def has_rows(self) -> bool:
+        """Whether anything of the partition can be seen at all."""
+        query = replace(self._query(), order=(), select=self.entity.key, top=1)
+        return bool(self.source.reader.page(query.url(self.source.url)).rows)
 
     def _settled(self, state: Mapping[str, Any]) -> Settled:
         if self._bookmark(state) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from singer_sdk import typing as th
 
 from pipeline_core.errors import ConfigError
+from tap_d365fo.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,7 +118,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
                 ),
                 th.Property(
                     "lookback",
-                    th.IntegerType,
+                    th.IntegerType(minimum=0),
                     description=(
                         "What is read again before the bookmark: seconds for `cursor` (300), "
                         "numbers for `high_water` (10000)."
@@ -147,14 +149,14 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "request_timeout",
-        th.IntegerType,
+        th.IntegerType(minimum=1),
         default=300,
         title="Request timeout",
         description="Seconds that one attempt at one page may take from first to last byte.",
     ),
     th.Property(
         "run_timeout",
-        th.IntegerType,
+        th.IntegerType(minimum=1),
         default=21600,
         title="Run timeout",
         description="Seconds after which the run gives up instead of waiting or retrying further.",
@@ -166,6 +168,11 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         description="SQLite file of the audit ledger; without it no ledger is kept.",
     ),
 ).to_dict()
+
+
+_NAMES = tuple(CONFIG_JSONSCHEMA["properties"])
+
+_logger = logging.getLogger("tap-d365fo.settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +217,17 @@ class Settings:
         Raises:
             ConfigError: says which setting is wrong and what it should hold.
         """
+        if config.get("batch_config"):
+            message = "batch_config is not supported: leave it out, and RECORD messages are sent"
+            raise ConfigError(message)
+        for name in set(config) - set(CONFIG_JSONSCHEMA["properties"]):
+            _logger.warning("there is no setting %r%s", name, nearest(name, _NAMES))
         secret, certificate = config.get("client_secret"), _path(config, "client_certificate")
         if bool(secret) == bool(certificate):
             message = "set exactly one of client_secret and client_certificate"
+            raise ConfigError(message)
+        if not config["companies"]:
+            message = "companies must name at least one company, or all"
             raise ConfigError(message)
         companies = tuple(dict.fromkeys(c.strip().lower() for c in config["companies"]))
         return cls(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tap_d365fo.settings import EntitySettings
     from tap_d365fo.tap import TapD365FO
 
+#: Where the SDK and we keep how far a partition has been read.
+_BOOKMARK = "replication_key_value"
+
 #: The context key of a partition: its bookmark is kept under ``{"company": "usmf"}``.
 COMPANY = "company"
 
@@ -45,6 +48,7 @@ class EntityStream(Stream):
         plan = plan_reading(entity, self._entity_settings)
         if plan.cursor is not None:
             self.replication_key = plan.cursor
+        self._known_columns = frozenset(p.name for p in entity.properties)
         self._binary = [p.name for p in entity.properties if not selected_by_default(p)]
 
     @property
@@ -66,13 +70,14 @@ class EntityStream(Stream):
         return mapping
 
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Take selection and replication from the catalog, but not its schema or an empty key.
+        """Take selection and replication from the catalog, and no more columns than it knows.
 
-        The environment's own metadata was read a moment ago; a catalog of last month would freeze
-        the columns of last month.
+        The SCHEMA message is made from the catalog; a column that was published since would travel
+        without a schema. Running discovery again brings it in.
         """
         super().apply_catalog(catalog)
-        self._input_schema = None
+        if (entry := catalog.get_stream(self.name)) is not None:
+            self._known_columns = frozenset(entry.schema.properties or {})
         if not self.primary_keys:
             self.primary_keys = self._entity.key
 
@@ -95,16 +100,15 @@ class EntityStream(Stream):
         self.logger.info("%s: %s, because %s", self.name, plan.strategy, plan.reason)
         partitions = self._partitions(plan)
         anew = any(p.must_start_over(self._state_of(p)) for p in partitions)
-        if anew or (plan.strategy is Strategy.FULL and self.primary_keys):
+        first = all(self._state_of(p).get(_BOOKMARK) is None for p in partitions)
+        if anew or first or plan.strategy is Strategy.FULL:
             # A version tells the target which rows this read saw; what it did not see is gone.
             self._stream_version = int(time.time() * 1000)
+        self._emitted = 0
         with self.get_record_counter() as counter, self.get_sync_timer():
-            index = 0
             for partition in partitions:
                 for record in self._read(partition, anew=anew, write_messages=write_messages):
-                    self._check_max_record_limit(index)
                     counter.increment()
-                    index += 1
                     yield record
         if write_messages:
             if self._stream_version is not None:
@@ -129,9 +133,11 @@ class EntityStream(Stream):
         moved: dict[str, Any] = {}
         for rows, moved in partition.pages({} if anew else state):
             for row in rows:
+                self._check_max_record_limit(self._emitted)
                 record = decode.record(row)
                 if write_messages:
                     self._write_record_message(record)
+                self._emitted += 1
                 yield record
             progress.page(len(rows))
             if moved and not anew:
@@ -139,6 +145,9 @@ class EntityStream(Stream):
                 self.state_manager.is_flushed = False
                 if write_messages:
                     self._write_state_message()
+        if partition.plan.strategy is Strategy.FULL:
+            self._check_not_locked_out(partition, rows_before=state.get("rows"), rows=progress.rows)
+            moved = {"rows": progress.rows}
         state.update(moved)
         self._source.ledger.append(
             "partition.read",
@@ -149,6 +158,24 @@ class EntityStream(Stream):
             pages=progress.pages,
         )
         progress.finished()
+
+    def _check_not_locked_out(
+        self, partition: Partition, *, rows_before: int | None, rows: int
+    ) -> None:
+        """Tell a company whose rows are gone from one that may no longer be seen.
+
+        F&O answers for a company without access with no rows and no error. Taken at its word, the
+        company would vanish from Tableau.
+        """
+        company = partition.company
+        if rows or not rows_before or company is None or self._d365_tap.sees_company(company):
+            return
+        message = (
+            f"{self.name} had {rows_before} rows of company {company}, and now the application's "
+            "user sees nothing of that company; give access back, or leave the company out of "
+            "`companies`"
+        )
+        raise ConfigError(message)
 
     @property
     def _source(self) -> Source:
@@ -174,6 +201,19 @@ class EntityStream(Stream):
             raise ConfigError(message)
         return plan
 
+    def shows(self, company: str) -> bool:
+        """Whether any row of ``company`` can be seen here."""
+        return self._entity.per_company and any(
+            partition.has_rows()
+            for partition in self._partitions(self._plan())
+            if partition.company == company
+        )
+
+    @property
+    def per_company(self) -> bool:
+        """Whether rows belong to a company."""
+        return self._entity.per_company
+
     def _partitions(self, plan: ReadPlan) -> list[Partition]:
         names = self._selected_names()
         everything = len(names) == len(self._entity.properties)
@@ -195,7 +235,8 @@ class EntityStream(Stream):
         return frozenset(
             p.name
             for p in self._entity.properties
-            if p.is_key or mask.get(("properties", p.name), True)
+            if p.is_key
+            or (p.name in self._known_columns and mask.get(("properties", p.name), True))
         )
 
     def _decoder(self) -> RowDecoder:

@@ -22,7 +22,7 @@ from tap_d365fo.access.client import D365Client
 from tap_d365fo.access.links import LinkRebaser
 from tap_d365fo.access.session import new_session
 from tap_d365fo.audit import RunAudit
-from tap_d365fo.companies import check_requested, visible_companies
+from tap_d365fo.companies import check_requested, existing_companies, require_list
 from tap_d365fo.entities import resolve_entities
 from tap_d365fo.metadata.service import MetadataService
 from tap_d365fo.names import nearest
@@ -101,6 +101,7 @@ class TapD365FO(Tap):
         if not selected:
             message = "no stream is selected; check the catalog and the select rules"
             raise ConfigError(message)
+        self._check_catalog()
         ledger = self.source.ledger
         try:
             ledger.append("run.started", streams=selected, companies=self.source.companies)
@@ -123,15 +124,46 @@ class TapD365FO(Tap):
         """What ``entity_settings`` says of one set, or the defaults."""
         return self._settings.entity_settings.get(entity_set, EntitySettings())
 
+    def sees_company(self, company: str) -> bool:
+        """Whether any selected stream shows a row of ``company``."""
+        return any(stream.shows(company) for stream in self._selected_entities())
+
+    def _selected_entities(self) -> list[EntityStream]:
+        streams = self.streams.values()
+        return [s for s in streams if isinstance(s, EntityStream) and s.selected]
+
+    def _check_catalog(self) -> None:
+        """A selected stream that is no longer published must not pass for one without changes.
+
+        Raises:
+            ConfigError: names the stream and the nearest ones.
+        """
+        for entry in self.input_catalog.streams if self.input_catalog else ():
+            name = entry.tap_stream_id
+            if entry.metadata.root.selected and name not in self.streams:
+                message = (
+                    f"the catalog selects {name}, which is not among the `entities` that the "
+                    f"environment publishes{nearest(name, self.streams)}"
+                )
+                raise ConfigError(message)
+
+    def _companies(self) -> tuple[str, ...]:
+        """The companies to read; none where nothing that is selected belongs to one."""
+        if not any(stream.per_company for stream in self._selected_entities()):
+            return ()
+        existing = existing_companies(self._reader, self._settings.environment_url, self._listings)
+        if existing is None:
+            return require_list(self._settings.companies)
+        return check_requested(self._settings.companies or existing, existing)
+
     @functools.cached_property
     def source(self) -> Source:
         """What the streams read from; asks for the companies when first needed."""
-        visible = visible_companies(self._reader, self._settings.environment_url, self._listings)
         return Source(
             settings=self._settings,
             reader=self._reader,
             ledger=self._ledger,
-            companies=check_requested(self._settings.companies or visible, visible),
+            companies=self._companies(),
             started_at=datetime.now(UTC),
         )
 

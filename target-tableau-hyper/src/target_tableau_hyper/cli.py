@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import sys
 from typing import NoReturn
 
@@ -11,7 +11,8 @@ from singer_sdk.exceptions import SingerSDKError
 
 from pipeline_core.edge import run_guarded
 from pipeline_core.errors import ConfigError, PipelineError
-from target_tableau_hyper.target import HyperTarget, ReaderGoneError
+from pipeline_core.redaction import install_redaction
+from target_tableau_hyper.target import HyperTarget
 
 
 def main() -> NoReturn:
@@ -20,22 +21,20 @@ def main() -> NoReturn:
 
 
 def _command() -> None:
+    command = HyperTarget.cli  # sets up the log
+    install_redaction()
+    # What it tells of retries names the server's address again and again; the session tells once.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
-        code = HyperTarget.cli(standalone_mode=False)
+        sys.exit(command.main(standalone_mode=False))
     except PipelineError:
         raise
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except ReaderGoneError as error:
-        # What is still in the buffer must not fail again when the interpreter flushes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise BrokenPipeError from error
-    except click.Abort:
-        raise KeyboardInterrupt from None
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
     except SingerSDKError as error:
         # What is left are settings of stream maps and flattening.
         message = f"{type(error).__name__}: {error}"
         raise ConfigError(message) from error
-    if isinstance(code, int):
-        sys.exit(code)

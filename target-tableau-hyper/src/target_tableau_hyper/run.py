@@ -72,9 +72,13 @@ class Run:
             raise ConfigError(message) from error
         if left:
             self.logger.info("removed what unfinished runs left behind: %s", ", ".join(left))
-        self.ledger = open_ledger(
-            self.settings.ledger_path, run_id=self.run_id, actor="target-tableau-hyper"
-        )
+        try:
+            self.ledger = open_ledger(
+                self.settings.ledger_path, run_id=self.run_id, actor="target-tableau-hyper"
+            )
+        except ConfigError:
+            self.close()
+            raise
         self._resources.callback(self.ledger.close)
         self.ledger.append("run.started", output_dir=str(self.settings.output_dir))
 
@@ -84,9 +88,6 @@ class Run:
         self.open()
         try:
             yield
-        except BrokenPipeError as error:
-            self.abort(error)
-            raise
         except OSError as error:
             self.abort(error)
             message = (

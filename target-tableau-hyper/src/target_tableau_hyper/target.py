@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import signal
 import sys
 import time
@@ -14,7 +15,7 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.target_base import Target
 
-from pipeline_core.errors import ConfigError, DataError
+from pipeline_core.errors import ConfigError, DataError, ReaderGoneError, TerminatedError
 from pipeline_core.redaction import REDACTOR
 from target_tableau_hyper.extract.schema import columns_of
 from target_tableau_hyper.finish import finish_run
@@ -39,9 +40,6 @@ _PROGRESS_S = 10.0
 
 #: Records between two looks at the clock.
 _PROGRESS_RECORDS = 5_000
-
-#: Shell convention: 128 + SIGTERM.
-_TERMINATED = 143
 
 _SECRETS = ("tableau_token_value",)
 
@@ -72,13 +70,6 @@ refused, 78 a setting is wrong, 143 told to stop, 1 anything else.
 
 class RecordBeforeSchemaError(DataError, RecordsWithoutSchemaException):
     """A record came before its stream's SCHEMA; the SDK's own class as well."""
-
-
-class ReaderGoneError(Exception):
-    """Nobody reads our standard output any more.
-
-    Not a BrokenPipeError itself, because click turns that into a silent exit.
-    """
 
 
 class HyperTarget(Target):
@@ -278,7 +269,13 @@ class HyperTarget(Target):
             sys.stdout.write(f"{serialize_json(state)}\n")
             sys.stdout.flush()
         except BrokenPipeError as error:
-            raise ReaderGoneError from error
+            # What is still in the buffer must not fail again when the interpreter flushes it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            message = (
+                "the process that reads our STATE has gone away; look at its last line, the next "
+                "run reads the same again"
+            )
+            raise ReaderGoneError(message) from error
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Stop at once: nothing is merged, published or acknowledged any more."""
@@ -286,12 +283,11 @@ class HyperTarget(Target):
         signal.signal(signum, signal.SIG_IGN)  # a second one must not disturb the tidying up
         if signum == signal.SIGINT:
             raise KeyboardInterrupt
-        sys.stderr.write(
-            f"{self.name}: told to stop (SIGTERM); nothing of this run was replaced, published or "
-            "acknowledged, run again\n"
+        message = (
+            "told to stop (SIGTERM); nothing more of this run is replaced, published or "
+            "acknowledged, run again"
         )
-        sys.stderr.flush()
-        raise SystemExit(_TERMINATED)
+        raise TerminatedError(message)
 
     def _tell_progress(self) -> None:
         now = time.monotonic()

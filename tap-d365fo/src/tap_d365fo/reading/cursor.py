@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from pipeline_core.errors import DataError
+from pipeline_core.errors import DataError, TransientError
+from tap_d365fo.reading.pages import overlapping
 from tap_d365fo.reading.query import instant_literal
 from tap_d365fo.reading.rows import ETAG, identify
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from tap_d365fo.reading.pages import PageReader
     from tap_d365fo.reading.query import Query
+
+
+#: How often an instant that fills whole pages is begun again because its rows moved.
+_RESTARTS = 3
 
 
 def read_since(
@@ -52,12 +57,15 @@ def read_since(
 
     Raises:
         DataError: a row carries no readable time, or rows come out of order.
+        TransientError: rows of one instant move faster than they can be read.
     """
     capped = query.where(f"{cursor} lt {instant_literal(until)}")
     identity = identify(key)
     at_edge: set[tuple[object, object]] = set()
     reached = since
     visited: set[str] = set()
+    join: tuple[object, object] | None = None  # what the next page must hold to join on
+    restarts = 0
     following: str | None = _from(capped, cursor, reached).url(environment_url)
     while following is not None:
         if following in visited:
@@ -72,6 +80,15 @@ def read_since(
             )
             raise DataError(message)
         marks: list[tuple[object, object]] = [(identity(row), row.get(ETAG)) for row in page.rows]
+        if join is not None and marks and join not in marks:
+            # Rows of the instant moved. What has come is known, so the instant can begin again.
+            restarts += 1
+            if restarts > _RESTARTS:
+                message = f"{query.entity_set}: rows move faster than they can be read"
+                raise TransientError(message)
+            visited.clear()
+            following, join = _from(capped, cursor, reached).url(environment_url), None
+            continue
         fresh = [row for row, mark in zip(page.rows, marks, strict=True) if mark not in at_edge]
         if times:
             last = times[-1]
@@ -86,11 +103,11 @@ def read_since(
         if page.next_url is None:
             return
         # A whole page of one instant cannot be stepped over by time: then position is all there is.
-        following = (
-            _from(capped, cursor, reached).url(environment_url)
-            if moved and times[0] != reached
-            else page.next_url
-        )
+        if moved and times[0] != reached:
+            following, join = _from(capped, cursor, reached).url(environment_url), None
+        else:
+            following = overlapping(page.next_url, 1, current=page.url)
+            join = marks[-1] if marks and following != page.next_url else None
 
 
 def start_of_window(

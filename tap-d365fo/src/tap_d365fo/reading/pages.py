@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
     from tap_d365fo.access.client import D365Client
     from tap_d365fo.access.links import LinkRebaser
+
+
+#: Where F&O's nextLink says at which row to go on.
+_POSITION = re.compile(r"([?&](?:\$|%24)skip=)(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,22 @@ class Page:
     count: int | None
     next_url: str | None
     size_bytes: int
+
+
+def overlapping(next_url: str, rows: int, *, current: str) -> str:
+    """The next page, begun so many ``rows`` earlier, so that it can be seen to join on.
+
+    F&O writes the position into its links (``$skip=10000``). A link of another form is left alone,
+    and so is one that would then not get past the ``current`` page.
+    """
+    position = _POSITION.search(next_url)
+    if position is None:
+        return next_url
+    here = _POSITION.search(current)
+    earlier = int(position[2]) - rows
+    if earlier <= (int(here[2]) if here else 0):
+        return next_url
+    return f"{next_url[: position.start(2)]}{earlier}{next_url[position.end(2) :]}"
 
 
 class PageReader:

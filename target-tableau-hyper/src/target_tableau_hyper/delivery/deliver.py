@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
@@ -296,46 +297,66 @@ class JobFailedError(TransientError):
     """The server accepted the work and did not get it done."""
 
 
+class Deliveries:
+    """Several deliveries under way at a time, all on one thread."""
+
+    def __init__(self, run: Run) -> None:
+        """Begin with none."""
+        self._run = run
+        self._under_way: deque[tuple[Sealed, UnderWay]] = deque()
+        self.done: dict[str, Delivered] = {}
+        self.failures: list[PipelineError] = []
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the next delivery would fail like one before."""
+        return any(isinstance(error, (AuthError, ConfigError)) for error in self.failures)
+
+    def begin(self, extract: Sealed, delivery: UnderWay) -> None:
+        """Give the server its work; waits for an earlier delivery where too many are under way."""
+        self.finish(leave=_AT_ONCE - 1)
+        if not self.hopeless:
+            self._go_on(extract, delivery)
+
+    def finish(self, *, leave: int = 0) -> None:
+        """Go on until no more than ``leave`` are under way, the oldest first."""
+        while len(self._under_way) > leave:
+            self._go_on(*self._under_way.popleft())
+
+    def close(self) -> None:
+        """End what is under way: told to stop, it goes into the ledger while there is one."""
+        for _, delivery in self._under_way:
+            delivery.close()
+
+    def _go_on(self, extract: Sealed, delivery: UnderWay) -> None:
+        """To the next point of waiting, or to the end."""
+        try:
+            next(delivery)
+        except StopIteration as ended:
+            self.done[extract.manifest.stream] = ended.value
+        except PipelineError as error:
+            name = extract.manifest.datasource
+            self._run.logger.warning("%s was not delivered: %s", name, error)
+            self.failures.append(error)
+        else:
+            self._under_way.append((extract, delivery))
+
+
 def deliver_all(run: Run, session: TableauSession, sealed: list[Sealed]) -> list[Delivered]:
     """Deliver every extract; one data source's failure does not hold up the others.
 
     Up to ``_AT_ONCE`` jobs are under way on the server at a time: most of a small delivery is
-    waiting for a turn there. Everything here stays on one thread.
+    waiting for a turn there.
 
     Raises:
         PipelineError: the first failure, after all that was begun has ended. After a refused
             identity or a wrong setting nothing more is begun.
     """
     courier = Courier(run, session)
-    under_way: deque[tuple[Sealed, UnderWay]] = deque()
-    done: dict[str, Delivered] = {}
-    failures: list[PipelineError] = []
-
-    def go_on(extract: Sealed, delivery: UnderWay) -> None:
-        """To the next point of waiting, or to the end."""
-        try:
-            next(delivery)
-        except StopIteration as ended:
-            done[extract.manifest.stream] = ended.value
-        except PipelineError as error:
-            run.logger.warning("%s was not delivered: %s", extract.manifest.datasource, error)
-            failures.append(error)
-        else:
-            under_way.append((extract, delivery))
-
-    try:
+    with closing(Deliveries(run)) as deliveries:
         for extract in sealed:
-            while len(under_way) >= _AT_ONCE:
-                go_on(*under_way.popleft())
-            if any(isinstance(error, (AuthError, ConfigError)) for error in failures):
-                break
-            go_on(extract, courier.deliver(extract))
-        while under_way:
-            go_on(*under_way.popleft())
-    finally:
-        # Told to stop: what is still under way goes into the ledger as such, while there is one.
-        for _, delivery in under_way:
-            delivery.close()
-    if failures:
-        raise failures[0]
-    return [done[extract.manifest.stream] for extract in sealed]
+            deliveries.begin(extract, courier.deliver(extract))
+        deliveries.finish()
+    if deliveries.failures:
+        raise deliveries.failures[0]
+    return [deliveries.done[extract.manifest.stream] for extract in sealed]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -236,7 +237,9 @@ class SegmentWriter:
         """Let go of rows and file without finishing them."""
         self._records = []
         if self._file is not None:
-            self._file.close()
+            # A full disk must not hide why the run is given up.
+            with suppress(OSError, pa.ArrowException):
+                self._file.close()
             self._file = None
 
     def _array(self, index: int, column: Column) -> pa.Array:
