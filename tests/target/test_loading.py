@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
+    HyperProcess,
+    Telemetry,
+)
 from tests.target.messages import audit, record, schema, state
 
-from pipeline_core.errors import ConfigError, DataError
+from pipeline_core.errors import ConfigError, DataError, TransientError
+from target_tableau_hyper.extract.engine import Engine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from tests.target.harness import Extracts, Rows
+
+    from target_tableau_hyper.extract.engine import Database
 
 
 PROPERTIES = {
@@ -297,3 +309,54 @@ def test_many_streams_share_one_memory_budget(
     extracts.run(messages)
     for name in names:
         assert rows(extracts.path(name), '"id", "n"') == [(i, Decimal(i) / 8) for i in range(100)]
+
+
+def test_full_disk_ends_the_run_and_says_so(
+    extracts: Extracts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extracts.run([SCHEMA, row(1)])
+    before = extracts.path("s").read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_batch", refuse)
+    with pytest.raises(TransientError, match=r"No space left on device.*check the disk"):
+        extracts.run([SCHEMA, row(2), state({"a": 1})])
+    assert extracts.path("s").read_bytes() == before
+    assert extracts.left_over() == []
+    monkeypatch.undo()
+
+
+def test_death_of_hyperd_ends_the_run_and_says_so(
+    extracts: Extracts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extracts.run([SCHEMA, row(1)])
+    before = extracts.path("s").read_bytes()
+
+    @contextlib.contextmanager
+    def dying(*, hyper_version: int) -> Iterator[Engine]:
+        process = HyperProcess(
+            Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU,
+            parameters={"log_config": "", "default_database_version": str(hyper_version)},
+        )
+        yield DyingEngine(process)
+
+    class DyingEngine(Engine):
+        """Its process ends as soon as a file is open."""
+
+        def __init__(self, process: HyperProcess) -> None:
+            super().__init__(process)
+            self._mortal = process
+
+        @contextlib.contextmanager
+        def open(self, path: Path, *, create: bool = False) -> Iterator[Database]:
+            with super().open(path, create=create) as database:
+                self._mortal.close()
+                yield database
+
+    monkeypatch.setattr("target_tableau_hyper.loading.start_engine", dying)
+    with pytest.raises(TransientError, match=r"hyperd failed on copy\.hyper"):
+        extracts.run([SCHEMA, row(2), state({"a": 1})])
+    assert extracts.path("s").read_bytes() == before
+    assert extracts.left_over() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from decimal import Decimal
 from pathlib import Path
@@ -43,7 +45,9 @@ from target_tableau_hyper.target import HyperTarget
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: The suite takes its config when it is imported, before any fixture.
 OUTPUT = Path(tempfile.mkdtemp(prefix="target-suite-"))
+atexit.register(shutil.rmtree, OUTPUT, ignore_errors=True)
 
 
 def stored(name: str) -> list[list[Any]]:

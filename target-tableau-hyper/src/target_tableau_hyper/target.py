@@ -63,8 +63,8 @@ TARGET_TABLEAU_HYPER_<SETTING>; --about lists them.
 
 \b
 Exit codes: 0 done, 65 data do not fit, 70 input incomplete or an extract
-altered, 73 another target holds output_dir, 75 try again later, 77 identity
-refused, 78 a setting is wrong, 143 told to stop, 1 anything else.
+altered, 73 another target holds output_dir, 74 nobody reads our STATE, 75 try
+again later, 77 identity refused, 78 a setting is wrong, 143 told to stop, 1 anything else.
 """
 
 
