@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from pipeline_core.errors import AuthError, ConfigError, TransientError
 from pipeline_core.redaction import REDACTOR
-from tap_d365fo.access.failures import is_untrusted
+from pipeline_core.tls import is_untrusted
 from tap_d365fo.access.retry import Backoff, Verdict, judge
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import msgspec
 import requests
 
 from pipeline_core.errors import AuthError, ConfigError, DataError, TransientError
-from tap_d365fo.access.failures import is_untrusted
+from pipeline_core.tls import is_untrusted
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from tableauserverclient.server.endpoint.exceptions import (
 from tableauserverclient.server.exceptions import EndpointUnavailableError
 
 from pipeline_core.errors import AuthError, ConfigError, PipelineError, TransientError
+from pipeline_core.tls import is_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,11 +54,6 @@ _REDIRECTED = "the server redirects; set tableau_server_url to its final address
 
 #: What else goes wrong on the way, the narrower class first.
 _CAUSES: tuple[tuple[type[Exception], type[PipelineError], str], ...] = (
-    (
-        requests.exceptions.SSLError,
-        ConfigError,
-        "the server's certificate is not trusted; set ca_bundle to the authority that issued it",
-    ),
     (requests.TooManyRedirects, ConfigError, _REDIRECTED),
     (requests.Timeout, TransientError, "no answer in time; run again later"),
     (requests.RequestException, TransientError, "the server cannot be reached; run again later"),
@@ -120,6 +116,11 @@ def _translated(error: Exception, doing: str) -> PipelineError:
             return ConfigError(f"{doing} failed: the site's storage is full; free some of it")
         return TransientError(
             f"{doing} failed: Tableau answered HTTP {error.code}; run again later"
+        )
+    if is_untrusted(error):
+        return ConfigError(
+            f"{doing} failed: the server's certificate is not trusted; set ca_bundle to the "
+            "authority that issued it"
         )
     for cause, kind, why in _CAUSES:
         if isinstance(error, cause):

@@ -20,6 +20,7 @@ from tableauserverclient.server.endpoint.exceptions import (
 )
 from tableauserverclient.server.endpoint.fileuploads_endpoint import Fileuploads
 
+from pipeline_core.tls import is_untrusted
 from target_tableau_hyper.tableau.failures import UPLOAD_SESSION_UNKNOWN
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class ChunkedUploads(Fileuploads):
 
     def _pause(self, path: Path, attempt: int, error: Exception) -> None:
         """Wait before the next attempt; gives up by raising what happened."""
-        if attempt == _TRIES or isinstance(error, requests.exceptions.SSLError):
+        if attempt == _TRIES or is_untrusted(error):
             raise error
         self._logger.info(
             "the upload of %s broke off (%s); starting it again", path.name, type(error).__name__
