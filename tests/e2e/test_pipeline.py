@@ -172,16 +172,19 @@ def kill_the_tap(meltano_pid: int, *, when: Callable[[], bool]) -> None:
     pytest.fail("no tap was running")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        pytest.param(("config", "test", "tap-d365fo"), id="config test of the tap"),
-        pytest.param(("config", "test", "target-tableau-hyper"), id="config test of the target"),
-    ],
-)
-def test_meltano_can_test_the_configuration(meltano: Meltano, arguments: tuple[str, ...]) -> None:
-    meltano.run(*arguments)
+def test_meltano_can_test_the_tap(meltano: Meltano) -> None:
+    assert "Plugin configuration is valid" in meltano.run("config", "test", "tap-d365fo")
+
+
+def test_meltano_can_test_the_target(meltano: Meltano) -> None:
+    process = meltano.start("config", "test", "target-tableau-hyper")
+    output, _ = process.communicate(timeout=120)
+    assert "Test data was written to your target system" in output
+    # Meltano 4.4.1 then terminates the process that has just ended, and asyncio may answer that
+    # there is none any more; its own verdict stands in the line above.
+    assert process.returncode == 0 or "ProcessLookupError" in output, output
     assert meltano.contoso.tableau.datasources() == []
+    assert not list(meltano.extracts.glob("*.hyper"))
 
 
 def test_meltano_can_run_the_schedule(meltano: Meltano, tmp_path: Path) -> None:

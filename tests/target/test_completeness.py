@@ -34,6 +34,7 @@ def sent(run: str, records: int, total: str, *, complete: bool = False) -> dict[
 FRESH = audit("r1", {}, complete=False)
 DONE = sent("r1", 2, "99.95", complete=True)
 STALE = sent("r0", 5, "7.50", complete=True)
+EMPTY = audit("r0", {}, complete=True)
 FOREIGN = state({"bookmarks": {"gl": 1}})
 
 
@@ -110,6 +111,7 @@ def test_complete_input_is_loaded(extracts: Extracts, messages: list[dict[str, A
         pytest.param([FRESH, SCHEMA, R1], "ended before", id="tap died in mid-stream"),
         pytest.param([STALE], "ended before", id="only an echo of an earlier run"),
         pytest.param([STALE, SCHEMA], "ended before", id="echo and a SCHEMA"),
+        pytest.param([SCHEMA, EMPTY], "ended before", id="only an echo of a run without rows"),
         pytest.param([FRESH, STALE, SCHEMA], "ended before", id="echo after the beginning"),
         pytest.param([SCHEMA, R1, R2, DONE, R2], "ended before", id="row after the end"),
         pytest.param([SCHEMA, R1, R2, DONE, SCHEMA], "ended before", id="SCHEMA after the end"),

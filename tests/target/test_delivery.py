@@ -132,6 +132,22 @@ def test_rows_without_a_key_are_inserted(extracts: Extracts, tableau: Tableau, r
     assert len(rows(extracts.path("gl"))) == 11
 
 
+def test_appended_rows_are_not_upserted(extracts: Extracts, tableau: Tableau, rows: Rows) -> None:
+    extracts.config = {**tableau.config, "load_method": "append-only"}
+    extracts.run(FIRST)
+    extracts.run([SCHEMA, entry(1, "5.00")])
+    assert tableau.calls("PATCH", "/data") == 1
+    assert same(extracts, tableau, rows)
+
+
+def test_a_renamed_data_source_is_published_though_no_row_changed(
+    published: Extracts, tableau: Tableau, rows: Rows
+) -> None:
+    published.run(FIRST, datasources={"gl": {"name": "General Ledger"}})
+    assert {source.name for source in tableau.server.datasources()} == {"gl", "General Ledger"}
+    assert rows(tableau.server.hyper_file("General Ledger")) == rows(published.path("gl"))
+
+
 @pytest.mark.parametrize(
     ("messages", "config"),
     [

@@ -277,6 +277,19 @@ def test_stream_maps_may_filter_and_add(extracts: Extracts, rows: Rows) -> None:
     assert rows(extracts.path("s"), '"id", "twice"') == [(2, 4)]
 
 
+def test_a_map_does_not_turn_a_deletion_into_a_row(extracts: Extracts, rows: Rows) -> None:
+    maps = {"s": {"id": "id", "__else__": None}}
+    extracts.run([SCHEMA, row(1), row(2)], stream_maps=maps)
+    extracts.run([SCHEMA, gone(1)], stream_maps=maps)
+    assert rows(extracts.path("s"), '"id"') == [(2,)]
+
+
+def test_two_streams_of_one_name_are_refused(extracts: Extracts) -> None:
+    other = schema("t", PROPERTIES)
+    with pytest.raises(ConfigError, match="both 's' and 't' 's'"):
+        extracts.run([SCHEMA, other], stream_maps={"t": {"__alias__": "s"}})
+
+
 def test_flattening_is_kept(extracts: Extracts, rows: Rows) -> None:
     nested = {
         "id": {"type": "integer"},

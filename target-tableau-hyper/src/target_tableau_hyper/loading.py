@@ -106,7 +106,8 @@ class Loader:
             )
         if old is not None and (merged is None or not merged.delta.changed):
             self._log(staged, Delta(), old.rows, started)
-            kept = replace(old, as_of=self._now, checked_by=run.run_id)
+            name = settings.datasource(staged.stream).name or staged.stream
+            kept = replace(old, as_of=self._now, checked_by=run.run_id, datasource=name)
             return Sealed(store, kept, Delta(), None, time.monotonic() - started), None
         assert merged is not None  # noqa: S101 - a new extract is always merged
         figures = prove(staged.stream, merged.path, merged.columns, merged.expected)

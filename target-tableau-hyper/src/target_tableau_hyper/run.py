@@ -145,7 +145,8 @@ class Run:
 
     def _published_as(self, stream: str) -> tuple[str | None, str]:
         names = self.settings.datasource(stream)
-        return names.project, names.name or stream
+        tableau = self.settings.tableau
+        return names.project or (tableau.project if tableau else None), names.name or stream
 
     def stem(self, stream: str) -> str:
         """File name of a stream's extract, without ``.hyper``."""

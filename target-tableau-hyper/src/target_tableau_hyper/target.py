@@ -17,7 +17,7 @@ from singer_sdk.target_base import Target
 
 from pipeline_core.errors import ConfigError, DataError, ReaderGoneError, TerminatedError
 from pipeline_core.redaction import REDACTOR
-from target_tableau_hyper.extract.schema import columns_of
+from target_tableau_hyper.extract.schema import DELETED_AT, columns_of
 from target_tableau_hyper.finish import finish_run
 from target_tableau_hyper.reader import MessageReader
 from target_tableau_hyper.run import Run
@@ -49,7 +49,8 @@ _HELP = """Load Singer messages into Hyper extracts and publish them to Tableau.
 Reads messages from standard input (or --input), merges them by key into one .hyper file a stream,
 proves every file by counting and adding it up again, and, where tableau_server_url is set, brings
 the published data sources up to date. The last STATE goes to standard output once all of that is
-done; a run that fails leaves Tableau and the files as they were.
+done. A run whose input fails leaves Tableau and the files as they were; one whose delivery
+fails keeps the new files, and the next run delivers them.
 
 \b
 Examples:
@@ -107,6 +108,9 @@ class HyperTarget(Target):
         self.run = Run(Settings.from_config(self.config), self.logger)
         #: ``version`` of the message that is being processed.
         self.version_in_hand: int | None = None
+        #: ``_sdc_deleted_at`` of the record that is being mapped.
+        self.deleted_at_in_hand: object = None
+        self._aliases: dict[str, str] = {}
         self._raw_schemas: dict[str, tuple[Any, Any]] = {}
         self._lanes: dict[str, tuple[HyperSink, Tally]] = {}
         self._counted = 0
@@ -178,6 +182,7 @@ class HyperTarget(Target):
         maps = self.mapper.stream_maps[stream]
         for stream_map in maps:
             if not _drops_stream(stream_map):
+                self._claim_alias(stream_map.stream_alias, stream)
                 self.get_sink(
                     stream_map.stream_alias,
                     schema=stream_map.transformed_schema,
@@ -191,6 +196,20 @@ class HyperTarget(Target):
             sink = self.get_sink(maps[0].stream_alias)
             assert isinstance(sink, HyperSink)  # noqa: S101 - the default sink class
             self._lanes[stream] = (sink, self.run.completeness.tally(stream))
+
+    def _claim_alias(self, alias: str, stream: str) -> None:
+        """Let no two streams feed one table: the second's SCHEMA would shut out the first's rows.
+
+        Raises:
+            ConfigError: another stream has the name already.
+        """
+        owner = self._aliases.setdefault(alias, stream)
+        if owner != stream:
+            message = (
+                f"stream_maps name both {owner!r} and {stream!r} {alias!r}; give each its own "
+                "__alias__"
+            )
+            raise ConfigError(message)
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Count a record and store it: the short way where no map touches it."""
@@ -215,6 +234,7 @@ class HyperTarget(Target):
                 raise RecordBeforeSchemaError(message)
             self.run.completeness.tally(stream).add(copy.copy(record))
             self.version_in_hand = message_dict.get("version")
+            self.deleted_at_in_hand = record.get(DELETED_AT)
             super()._process_record_message(message_dict)
         self._counted += 1
         if self._counted % _PROGRESS_RECORDS == 0:

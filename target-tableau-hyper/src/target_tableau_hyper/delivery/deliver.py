@@ -169,8 +169,10 @@ class Courier:
             sha256=manifest.sha256,
             request_id=request,
         ) as effect:
+            # Appended rows may share a key with older ones, which an upsert would replace.
+            appending = self._run.settings.load_method == "append-only"
             steps = actions(
-                manifest.keys,
+                () if appending else manifest.keys,
                 deletes=bool(delta.deleted),
                 upserts=bool(delta.inserted or delta.updated),
             )
