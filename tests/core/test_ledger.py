@@ -138,9 +138,14 @@ def test_known_secrets_never_reach_the_file(path: Path) -> None:
     assert b"correct-horse" not in path.read_bytes()
 
 
-def test_without_a_path_nothing_is_kept_and_the_calls_are_the_same() -> None:
+def test_without_a_path_nothing_is_kept_and_the_calls_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     ledger = open_ledger(None, run_id="r", actor="tap")
     ledger.append("tick", number=1)
     with ledger.effect("publish") as effect:
         effect.verified(job="j")
     ledger.close()
+    assert effect.confirmed == {"job": "j"}
+    assert list(tmp_path.iterdir()) == []
