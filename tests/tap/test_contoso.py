@@ -188,6 +188,17 @@ def test_a_company_whose_last_row_went_is_empty(
     assert len(second.of("ACTIVATE_VERSION", "VendorGroups")) == 1
 
 
+def test_a_filter_that_leaves_a_company_empty_is_no_locked_door(
+    contoso: Contoso, run_tap: RunTap
+) -> None:
+    config = settings_for(contoso, entities=["VendorGroups"])
+    first = run_tap(config)
+    narrow = {"VendorGroups": {"filter": "dataAreaId ne 'demf'"}}
+    second = run_tap({**config, "entity_settings": narrow}, state=first.states[-1])
+    companies = {r["dataAreaId"] for r in second.records("VendorGroups")}
+    assert companies == set(contoso.world.companies) - {"demf"}
+
+
 def test_shared_entities_need_no_companies(contoso: Contoso, run_tap: RunTap) -> None:
     contoso.d365.requests.clear()
     assert run_tap(settings_for(contoso, entities=["MainAccounts"])).records("MainAccounts")

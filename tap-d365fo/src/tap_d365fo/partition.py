@@ -177,8 +177,8 @@ class Partition:
             raise ConfigError(message) from error
 
     def has_rows(self) -> bool:
-        """Whether anything of the partition can be seen at all."""
-        query = replace(self._query(), order=(), select=self.entity.key, top=1)
+        """Whether anything of the partition can be seen at all, whatever the setting filters."""
+        query = replace(self._query(filtered=False), order=(), select=self.entity.key, top=1)
         return bool(self.source.reader.page(query.url(self.source.url)).rows)
 
     def _settled(self, state: Mapping[str, Any]) -> Settled:
@@ -191,8 +191,10 @@ class Partition:
         assert self.plan.cursor is not None  # noqa: S101 - both strategies have one
         return self.plan.cursor
 
-    def _query(self) -> Query:
-        conditions = [self.settings.filter] if self.settings.filter else []
+    def _query(self, *, filtered: bool = True) -> Query:
+        """The request for the partition's rows, with or without the filter of the settings."""
+        own = self.settings.filter if filtered else None
+        conditions = [own] if own else []
         if self.company is not None:
             conditions.append(f"{COMPANY_PROPERTY} eq {text_literal(self.company)}")
         first = (self.plan.cursor,) if self.plan.cursor else ()
