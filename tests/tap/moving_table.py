@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -66,6 +67,7 @@ class MovingTable(PageReader):
             count=len(matching) if "$count" in options and not skip else None,
             next_url=following if more else None,
             size_bytes=0,
+            received_at=datetime(2026, 10, 1, tzinfo=UTC),
         )
 
     def _matching(self, condition: str) -> list[dict[str, Any]]:

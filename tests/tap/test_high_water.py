@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,7 @@ def test_numbers_that_do_not_grow_are_no_high_water() -> None:
     class Stuck(MovingTable):
         def page(self, url: str) -> Any:  # noqa: ANN401
             page = super().page(url)
-            return type(page)(url, [*page.rows, page.rows[0]], None, None, 0)
+            return replace(page, rows=[*page.rows, page.rows[0]], next_url=None)
 
     stuck = Stuck(page_size=3, rows=table_of(1, 2).rows)
     with pytest.raises(DataError, match="does not grow"):

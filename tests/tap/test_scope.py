@@ -9,7 +9,7 @@ import pytest
 from pipeline_core.errors import ConfigError
 from tap_d365fo.companies import check_requested
 from tap_d365fo.entities import resolve_entities
-from tap_d365fo.settings import Settings
+from tap_d365fo.settings import CONFIG_JSONSCHEMA, Settings
 
 PUBLISHED = {
     "VendorsV2",
@@ -67,18 +67,15 @@ def test_a_company_that_does_not_exist_is_an_error() -> None:
 
 
 def config(**changes: object) -> dict[str, object]:
+    """A whole configuration: what the SDK fills in, and ``changes``."""
+    properties = CONFIG_JSONSCHEMA["properties"]
+    defaults = {name: p["default"] for name, p in properties.items() if "default" in p}
     return {
+        **defaults,
         "environment_url": "https://Contoso.operations.dynamics.com/",
         "tenant_id": "t",
         "client_id": "c",
         "client_secret": "s",
-        "authority_host": "https://login.microsoftonline.com",
-        "entities": ["preset:finance"],
-        "companies": ["all"],
-        "entity_settings": {},
-        "null_sentinels": True,
-        "request_timeout": 300,
-        "run_timeout": 3600,
         **changes,
     }
 

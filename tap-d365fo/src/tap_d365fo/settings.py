@@ -17,7 +17,10 @@ from tap_d365fo.names import nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_STRATEGIES = ("auto", "full", "cursor", "high_water")
+_STRATEGIES = ("auto", "full", "cursor", "high_water", "etag_scan")
+
+#: How the pages of a long read are addressed.
+_PAGINGS = ("auto", "position", "keyset")
 
 CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
@@ -129,13 +132,132 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
                     th.StringType,
                     description="OData `$filter` that is added to every request for the entity.",
                 ),
+                th.Property(
+                    "select",
+                    th.ArrayType(th.StringType),
+                    description=(
+                        "Properties to read; the key and the replication key always come. The "
+                        "catalog's own selection narrows it further."
+                    ),
+                ),
+                th.Property(
+                    "expand",
+                    th.ArrayType(th.StringType),
+                    description=(
+                        "Navigation properties to read along, one level: each becomes a column "
+                        "with an object or an array of objects."
+                    ),
+                ),
+                th.Property(
+                    "paging",
+                    th.StringType,
+                    allowed_values=list(_PAGINGS),
+                    description=(
+                        "`position` follows the server's links, `keyset` asks for what lies behind "
+                        "the last key; `auto` follows links and uses the key to resume."
+                    ),
+                ),
+                th.Property(
+                    "window_days",
+                    th.IntegerType(minimum=1),
+                    description=(
+                        "`cursor` only: read in windows of so many days, so that no request asks "
+                        "the server to sort the whole table."
+                    ),
+                ),
                 additional_properties=False,
             )
         ),
         default={},
         title="Entity settings",
-        description="Per entity set: `replication`, `replication_key`, `lookback`, `filter`.",
+        description=(
+            "Per entity set: `replication`, `replication_key`, `lookback`, `filter`, `select`, "
+            "`expand`, `paging`, `window_days`."
+        ),
         examples=[{"MainAccounts": {"filter": "IsSuspended eq 0"}}],
+    ),
+    th.Property(
+        "max_concurrency",
+        th.IntegerType(minimum=1, maximum=32),
+        default=4,
+        title="Concurrency",
+        description=(
+            "Requests under way at the same time, at most; fewer for a while after the environment "
+            "has throttled one."
+        ),
+    ),
+    th.Property(
+        "on_partition_error",
+        th.StringType,
+        allowed_values=["finish", "fail_fast"],
+        default="finish",
+        title="On partition error",
+        description=(
+            "When one company of one entity cannot be read: `finish` reads all others, keeps their "
+            "state and fails at the end; `fail_fast` stops at once."
+        ),
+    ),
+    th.Property(
+        "snapshot_path",
+        th.StringType,
+        title="Snapshots",
+        description=(
+            "Directory for what `etag_scan` remembers of each row (key and etag). Without it "
+            "entities without a time of change are read whole each time."
+        ),
+    ),
+    th.Property(
+        "max_delete_fraction",
+        th.NumberType(minimum=0, maximum=1),
+        default=0.2,
+        title="Largest share of deletions",
+        description=(
+            "`etag_scan` stops the run when a larger share of a company's rows seems to have been "
+            "deleted (and more than 10 rows)."
+        ),
+    ),
+    th.Property(
+        "metadata_cache_path",
+        th.StringType,
+        title="Metadata cache",
+        description="Directory where metadata and labels are kept between runs, per environment.",
+    ),
+    th.Property(
+        "metadata_max_age",
+        th.IntegerType(minimum=0),
+        default=86400,
+        title="Metadata age",
+        description=(
+            "Seconds after which cached metadata is fetched anew; `--discover` always fetches."
+        ),
+    ),
+    th.Property(
+        "label_language",
+        th.StringType,
+        title="Language of labels",
+        description=(
+            "Language of the `title` and `description` in schemas, such as `en-us` or `de`. Unset: "
+            "no labels are asked for (each is a request of its own, once, and then cached)."
+        ),
+        examples=["en-us"],
+    ),
+    th.Property(
+        "archive_path",
+        th.StringType,
+        title="Archive",
+        description=(
+            "Directory where every page is kept as it was received, compressed, a folder a run; "
+            "`replay_run_id` reads it again."
+        ),
+    ),
+    th.Property(
+        "replay_run_id",
+        th.StringType,
+        title="Replay",
+        description=(
+            "Run of the archive to emit once more: same pages, same records, no network. Needs "
+            "`archive_path`."
+        ),
     ),
     th.Property(
         "null_sentinels",
@@ -183,6 +305,10 @@ class EntitySettings:
     replication_key: str | None = None
     lookback: int | None = None
     filter: str | None = None
+    select: tuple[str, ...] = ()
+    expand: tuple[str, ...] = ()
+    paging: str = "auto"
+    window_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +331,15 @@ class Settings:
     companies: tuple[str, ...]
     start_date: datetime | None
     entity_settings: Mapping[str, EntitySettings]
+    max_concurrency: int
+    fail_fast: bool
+    snapshot_path: Path | None
+    max_delete_fraction: float
+    metadata_cache_path: Path | None
+    metadata_max_age_s: int
+    label_language: str | None
+    archive_path: Path | None
+    replay_run_id: str | None
     null_sentinels: bool
     request_timeout_s: int
     run_timeout_s: int
@@ -229,6 +364,9 @@ class Settings:
         if not config["companies"]:
             message = "companies must name at least one company, or all"
             raise ConfigError(message)
+        if config.get("replay_run_id") and not config.get("archive_path"):
+            message = "replay_run_id needs archive_path: the directory that holds the recorded run"
+            raise ConfigError(message)
         companies = tuple(dict.fromkeys(c.strip().lower() for c in config["companies"]))
         return cls(
             environment_url=_origin(config["environment_url"], "environment_url"),
@@ -247,9 +385,22 @@ class Settings:
                     replication_key=given.get("replication_key"),
                     lookback=given.get("lookback"),
                     filter=given.get("filter"),
+                    select=tuple(given.get("select") or ()),
+                    expand=tuple(given.get("expand") or ()),
+                    paging=given.get("paging", "auto"),
+                    window_days=given.get("window_days"),
                 )
                 for name, given in config["entity_settings"].items()
             },
+            max_concurrency=config["max_concurrency"],
+            fail_fast=config["on_partition_error"] == "fail_fast",
+            snapshot_path=_directory(config, "snapshot_path"),
+            max_delete_fraction=config["max_delete_fraction"],
+            metadata_cache_path=_directory(config, "metadata_cache_path"),
+            metadata_max_age_s=config["metadata_max_age"],
+            label_language=config.get("label_language") or None,
+            archive_path=_directory(config, "archive_path"),
+            replay_run_id=config.get("replay_run_id") or None,
             null_sentinels=config["null_sentinels"],
             request_timeout_s=config["request_timeout"],
             run_timeout_s=config["run_timeout"],
@@ -276,6 +427,18 @@ def _path(config: Mapping[str, Any], setting: str) -> Path | None:
     path = Path(given)
     if not path.is_file():
         message = f"{setting} names no readable file: {given}"
+        raise ConfigError(message)
+    return path
+
+
+def _directory(config: Mapping[str, Any], setting: str) -> Path | None:
+    """A directory that is made when it is first needed."""
+    given = config.get(setting)
+    if not given:
+        return None
+    path = Path(given)
+    if path.exists() and not path.is_dir():
+        message = f"{setting} must name a directory: {given}"
         raise ConfigError(message)
     return path
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -54,11 +54,24 @@ class Answer:
         url: Address that it came from.
         document: Parsed body; numbers with a fraction are ``Decimal``.
         size_bytes: Length of the unpacked body.
+        received_at: When its last byte had come; a replay gives the time of the recording.
     """
 
     url: str
     document: dict[str, Any]
     size_bytes: int
+    received_at: datetime
+
+
+class Keeper(Protocol):
+    """Where whole bodies are kept as they were received."""
+
+    def keep(self, url: str, body: bytes, received_at: datetime) -> None:
+        """Store one answer for good before its rows travel on.
+
+        Raises:
+            TransientError: it cannot be stored (disk full, read-only): the run must not claim it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,7 @@ class D365Client:
         run_timeout_s: float,
         backoff: Backoff | None = None,
         timing: Timing | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         """Start the run's clock.
 
@@ -97,7 +111,9 @@ class D365Client:
             run_timeout_s: From now on; no wait or retry begins that would end later.
             backoff: Waits between attempts where the server names none.
             timing: Clock, sleep and randomness.
+            keeper: Where each body that proved readable is kept.
         """
+        self._keeper = keeper
         self._session = session
         self._tokens = tokens
         self._request_timeout_s = request_timeout_s
@@ -181,7 +197,11 @@ class D365Client:
             raise ConfigError(message) from error
         except requests.RequestException as error:
             raise _AttemptFailedError(_kind(error), label) from error
-        return Answer(url, _parse(url, body, label), len(body))
+        received_at = self._timing.now()
+        answer = Answer(url, parse_document(url, body, label), len(body), received_at)
+        if self._keeper is not None:
+            self._keeper.keep(url, body, received_at)
+        return answer
 
     def _check_status(self, url: str, response: requests.Response, token: str, label: str) -> None:
         status = response.status_code
@@ -249,7 +269,7 @@ class _AttemptFailedError(Exception):
         self.unreadable = unreadable
 
 
-def _parse(url: str, body: bytes, label: str) -> dict[str, Any]:
+def parse_document(url: str, body: bytes, label: str) -> dict[str, Any]:
     """The document in ``body``; anything that is not one counts as a failed attempt.
 
     A login page with status 200, an empty body and a cut-off one all end here: none of them may

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from pipeline_core.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
-    from tap_d365fo.access.client import D365Client
+    from tap_d365fo.access.client import Answer
     from tap_d365fo.access.links import LinkRebaser
 
 
@@ -29,6 +30,7 @@ class Page:
         count: Rows that match the whole query, where it was asked for.
         next_url: Address of the next page on our own origin; None on the last one.
         size_bytes: Length of the unpacked answer.
+        received_at: When its last byte had come.
     """
 
     url: str
@@ -36,6 +38,14 @@ class Page:
     count: int | None
     next_url: str | None
     size_bytes: int
+    received_at: datetime
+
+
+class Fetcher(Protocol):
+    """What gets a document: the network, or the archive of an earlier run."""
+
+    def get(self, url: str) -> Answer:
+        """Fetch and parse the document at ``url``."""
 
 
 def overlapping(next_url: str, rows: int, *, current: str) -> str:
@@ -57,7 +67,7 @@ def overlapping(next_url: str, rows: int, *, current: str) -> str:
 class PageReader:
     """Reads documents and pages through one client."""
 
-    def __init__(self, client: D365Client, links: LinkRebaser) -> None:
+    def __init__(self, client: Fetcher, links: LinkRebaser) -> None:
         """Fetch by ``client``; trust links only as far as ``links`` does."""
         self._client = client
         self._links = links
@@ -84,6 +94,7 @@ class PageReader:
             count=count if isinstance(count, int) else None,
             next_url=self._links.rebase(link, current=url) if link else None,
             size_bytes=answer.size_bytes,
+            received_at=answer.received_at,
         )
 
     def walk(self, url: str) -> Iterator[Page]:
