@@ -38,7 +38,7 @@ def fetch(
 ) -> tuple[Answer, Script]:
     script = Script(list(answers))
     client = D365Client(
-        script.session(),
+        script.session,
         cast("TokenProvider", tokens or FakeTokens()),
         request_timeout_s=300,
         run_timeout_s=run_timeout_s,

@@ -20,7 +20,7 @@ from pipeline_core.run_id import current_run_id
 from tap_d365fo.access.auth import TokenProvider
 from tap_d365fo.access.client import D365Client
 from tap_d365fo.access.links import LinkRebaser
-from tap_d365fo.access.session import new_session
+from tap_d365fo.access.session import WorkerSessions, new_session
 from tap_d365fo.audit import RunAudit
 from tap_d365fo.companies import check_requested, existing_companies, require_list
 from tap_d365fo.entities import resolve_entities
@@ -178,12 +178,12 @@ class TapD365FO(Tap):
     @functools.cached_property
     def _reader(self) -> PageReader:
         settings = self._settings
-        session = new_session(settings.ca_bundle)
         client = D365Client(
-            session,
+            WorkerSessions(settings.ca_bundle),
             TokenProvider(settings, new_session(settings.ca_bundle)),
             request_timeout_s=settings.request_timeout_s,
             run_timeout_s=settings.run_timeout_s,
+            max_concurrency=settings.max_concurrency,
         )
         return PageReader(client, LinkRebaser(settings.environment_url))
 

@@ -18,7 +18,9 @@ import requests
 
 from pipeline_core.errors import AuthError, ConfigError, DataError, TransientError
 from pipeline_core.tls import is_untrusted
+from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
+from tap_d365fo.access.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +37,7 @@ _SILENCE_TIMEOUT_S = 120
 #: lies an attack or a defect, and a gzip body of 200 kB can unpack to 200 MB.
 _LARGEST_BODY_BYTES = 512 * 1024 * 1024
 
-_CHUNK_BYTES = 256 * 1024
+_TOO_MANY_REQUESTS = 429
 
 #: What a ``Retry-After`` of astronomic length is cut to in a message.
 _LONGEST_PROMISE_S = 366 * 86400.0
@@ -84,6 +86,10 @@ class Timing:
     chance: random.Random = random.Random()  # noqa: S311, RUF009 - spreads retries, guards nothing
 
 
+class DeniedError(AuthError):
+    """One entity is closed to the application's user; others may be open."""
+
+
 class D365Client:
     """Reads JSON documents below the environment's address.
 
@@ -93,7 +99,7 @@ class D365Client:
 
     def __init__(
         self,
-        session: requests.Session,
+        sessions: Callable[[], requests.Session],
         tokens: TokenProvider,
         *,
         request_timeout_s: float,
@@ -101,25 +107,30 @@ class D365Client:
         backoff: Backoff | None = None,
         timing: Timing | None = None,
         keeper: Keeper | None = None,
+        max_concurrency: int = 1,
     ) -> None:
         """Start the run's clock.
 
         Args:
-            session: Connection pool of one worker.
+            sessions: Gives the session of the calling worker.
             tokens: Shared by all workers.
             request_timeout_s: Limit for one attempt, first to last byte.
             run_timeout_s: From now on; no wait or retry begins that would end later.
             backoff: Waits between attempts where the server names none.
             timing: Clock, sleep and randomness.
             keeper: Where each body that proved readable is kept.
+            max_concurrency: Requests under way at a time, over all workers.
         """
         self._keeper = keeper
-        self._session = session
+        self._sessions = sessions
         self._tokens = tokens
         self._request_timeout_s = request_timeout_s
         self._backoff = backoff or Backoff()
         self._timing = timing or Timing()
         self._deadline = self._timing.monotonic() + run_timeout_s
+        self._throttle = Throttle(
+            max_concurrency, monotonic=self._timing.monotonic, sleep=self._timing.sleep
+        )
 
     def get(self, url: str) -> Answer:
         """Fetch and parse ``url``.
@@ -136,7 +147,8 @@ class D365Client:
         while True:
             request_id = str(uuid.uuid4())
             try:
-                return self._attempt(url, request_id)
+                with self._throttle.slot():
+                    answer = self._attempt(url, request_id)
             except _TokenRefusedError as refused:
                 if token_renewed:
                     raise AuthError(_unauthorized(url, refused.label)) from refused
@@ -147,6 +159,9 @@ class D365Client:
                 if not failed.retry_after_s:
                     attempts += 1
                 self._wait(url, failed, attempts)
+            else:
+                self._throttle.answered()
+                return answer
 
     def _wait(self, url: str, failed: _AttemptFailedError, attempts: int) -> None:
         """Sleep before the next attempt, or give up."""
@@ -161,6 +176,8 @@ class D365Client:
             message = f"{_label(url, failed.label)}: {failed}; run_timeout leaves no time to wait"
             raise TransientError(message, retry_at=retry_at) from failed
         _logger.warning("%s: %s; again in %.1f s", _label(url, failed.label), failed, wait_s)
+        if failed.throttled:
+            self._throttle.refused(wait_s)
         self._timing.sleep(wait_s)
 
     def _attempt(self, url: str, request_id: str) -> Answer:
@@ -175,7 +192,7 @@ class D365Client:
         label = f"request {request_id}"
         ends = self._timing.monotonic() + self._request_timeout_s
         try:
-            with self._session.get(
+            with self._sessions().get(
                 url,
                 headers=headers,
                 stream=True,
@@ -214,13 +231,14 @@ class D365Client:
             header = response.headers.get("Retry-After")
             wait_s = parse_retry_after(header, now=self._server_time(response))
             reason = f"HTTP {status}"
-            raise _AttemptFailedError(reason, label, retry_after_s=wait_s)
+            throttled = wait_s is not None or status == _TOO_MANY_REQUESTS
+            raise _AttemptFailedError(reason, label, retry_after_s=wait_s, throttled=throttled)
         if verdict is Verdict.REFUSED:
             message = (
                 f"{_label(url, label)} was denied (HTTP {status}); the user mapped to the "
                 "application in F&O lacks the privilege to view this entity"
             )
-            raise AuthError(message)
+            raise DeniedError(message)
         message = (
             f"{_label(url, label)} was rejected (HTTP {status}); check the entity name, its "
             "filter and the selected properties in entity_settings and the catalog"
@@ -235,16 +253,20 @@ class D365Client:
         return sent if sent.tzinfo else sent.replace(tzinfo=UTC)
 
     def _read(self, response: requests.Response, ends: float, label: str) -> bytes:
-        body = bytearray()
-        for chunk in response.iter_content(_CHUNK_BYTES):
-            body += chunk
-            if len(body) > _LARGEST_BODY_BYTES:
-                message = f"{_label(response.url, label)} sent more than 512 MB for one page"
-                raise DataError(message)
+        def check_deadline() -> None:
             if self._timing.monotonic() > ends:
                 reason = f"no whole answer within request_timeout ({self._request_timeout_s:.0f} s)"
                 raise _AttemptFailedError(reason, label)
-        return bytes(body)
+
+        try:
+            return read_body(
+                response.raw, largest_bytes=_LARGEST_BODY_BYTES, check_deadline=check_deadline
+            )
+        except BrokenBodyError as error:
+            raise _AttemptFailedError(str(error), label) from error
+        except OversizeError as error:
+            message = f"{_label(response.url, label)} sent more than 512 MB for one page"
+            raise DataError(message) from error
 
 
 class _TokenRefusedError(Exception):
@@ -262,11 +284,13 @@ class _AttemptFailedError(Exception):
         *,
         retry_after_s: float | None = None,
         unreadable: bool = False,
+        throttled: bool = False,
     ) -> None:
         super().__init__(reason)
         self.label = label
         self.retry_after_s = retry_after_s
         self.unreadable = unreadable
+        self.throttled = throttled
 
 
 def parse_document(url: str, body: bytes, label: str) -> dict[str, Any]:
@@ -292,10 +316,6 @@ def _kind(error: requests.RequestException) -> str:
         return "no connection in time"
     if isinstance(error, requests.Timeout):
         return "silence on the line"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke within the answer"
-    if isinstance(error, requests.exceptions.ContentDecodingError):
-        return "a compressed body that does not unpack"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     return type(error).__name__

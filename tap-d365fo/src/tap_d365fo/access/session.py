@@ -1,7 +1,8 @@
-"""One HTTP session, set up so that nothing in the environment changes what it trusts or sends."""
+"""One HTTP session a worker, set up so that nothing in the environment changes what it sends."""
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import requests
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def new_session(ca_bundle: Path | None, *, connections: int = 4) -> requests.Session:
+def new_session(ca_bundle: Path | None) -> requests.Session:
     """A verifying session.
 
     ``trust_env`` is off: a ``.netrc`` entry would replace the bearer token, and a
@@ -20,5 +21,21 @@ def new_session(ca_bundle: Path | None, *, connections: int = 4) -> requests.Ses
     session = requests.Session()
     session.trust_env = False
     session.verify = str(ca_bundle) if ca_bundle else True
-    session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=connections))
+    session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=2))
     return session
+
+
+class WorkerSessions:
+    """A session for each thread that asks: ``requests`` does not promise that one can be shared."""
+
+    def __init__(self, ca_bundle: Path | None) -> None:
+        """Make sessions that trust ``ca_bundle``."""
+        self._ca_bundle = ca_bundle
+        self._of_thread = threading.local()
+
+    def __call__(self) -> requests.Session:
+        """The session of the calling thread."""
+        session: requests.Session | None = getattr(self._of_thread, "session", None)
+        if session is None:
+            session = self._of_thread.session = new_session(self._ca_bundle)
+        return session

@@ -1,0 +1,101 @@
+"""Read the body of an answer: whole, unpacked, within its limits; or not at all.
+
+``requests`` lets a gzip body that was cut short pass as whole, unpacks without limit, and counts
+its timeout from receive to receive. Here the end mark of the compression must have come, the
+unpacked length is capped while unpacking, and the deadline is looked at after every receive.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import urllib3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RECEIVE_BYTES = 256 * 1024
+
+#: What zlib calls "gzip header and trailer".
+_GZIP_WINDOW = 31
+
+
+class BrokenBodyError(Exception):
+    """The body did not come whole; the text says how, without any of it."""
+
+
+class OversizeError(Exception):
+    """The body unpacks to more than is allowed."""
+
+
+def read_body(
+    raw: urllib3.BaseHTTPResponse, *, largest_bytes: int, check_deadline: Callable[[], None]
+) -> bytes:
+    """The unpacked body.
+
+    Args:
+        raw: Answer whose headers have come.
+        largest_bytes: Limit of the unpacked length.
+        check_deadline: Called after every receive; raises when time is up.
+
+    Raises:
+        BrokenBodyError: the connection or the compression broke.
+        OversizeError: more than ``largest_bytes``.
+    """
+    encoding = raw.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"gzip", "x-gzip", "identity", ""}:
+        reason = f"a body in the encoding {encoding[:20]!r}, which was not asked for"
+        raise BrokenBodyError(reason)
+    unpacker = _Gunzip() if "gzip" in encoding else None
+    body = bytearray()
+    while received := _receive(raw):
+        check_deadline()
+        if unpacker is None:
+            body += received
+        else:
+            unpacker.feed(received, body, largest_bytes)
+        if len(body) > largest_bytes:
+            raise OversizeError
+    if unpacker is not None:
+        unpacker.check_end()
+    return bytes(body)
+
+
+def _receive(raw: urllib3.BaseHTTPResponse) -> bytes:
+    try:
+        return raw.read1(_RECEIVE_BYTES, decode_content=False) or b""
+    except urllib3.exceptions.ReadTimeoutError as error:
+        reason = "silence on the line"
+        raise BrokenBodyError(reason) from error
+    except urllib3.exceptions.HTTPError as error:
+        reason = "the connection broke within the answer"
+        raise BrokenBodyError(reason) from error
+
+
+class _Gunzip:
+    """Unpacks members of gzip data into a buffer, never far beyond a limit."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(_GZIP_WINDOW)
+        self._begun = False
+
+    def feed(self, packed: bytes, body: bytearray, largest_bytes: int) -> None:
+        try:
+            while packed:
+                if self._stream.eof:  # RFC 1952 lets members follow each other
+                    self._stream = zlib.decompressobj(_GZIP_WINDOW)
+                self._begun = True
+                room = largest_bytes - len(body) + 1
+                body += self._stream.decompress(packed, room)
+                if len(body) > largest_bytes:
+                    raise OversizeError
+                packed = self._stream.unconsumed_tail or self._stream.unused_data
+        except zlib.error as error:
+            reason = "a compressed body that does not unpack"
+            raise BrokenBodyError(reason) from error
+
+    def check_end(self) -> None:
+        if self._begun and not self._stream.eof:
+            reason = "a compressed body that was cut short"
+            raise BrokenBodyError(reason)
