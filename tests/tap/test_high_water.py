@@ -48,9 +48,9 @@ def read(table: MovingTable, state: dict[str, Any]) -> tuple[list[int], dict[str
     part = partition(table)
     keys: list[int] = []
     state = {} if part.must_start_over(state) else dict(state)
-    for rows, moved in part.pages(state):
-        keys += [row["Key"] for row in rows]
-        state.update(moved)
+    for portion in part.portions(state):
+        keys += [row["Key"] for row in portion.rows]
+        state.update(portion.state)
     return keys, state
 
 

@@ -34,7 +34,8 @@ def at(second: int) -> str:
 def since(
     table: MovingTable, start: datetime | None = None
 ) -> Iterator[tuple[list[dict[str, Any]], datetime]]:
-    return read_since(table, QUERY, HOME, KEY, cursor="Modified", since=start, until=UNTIL)
+    walk = read_since(table, QUERY, HOME, KEY, cursor="Modified", since=start, until=UNTIL)
+    return ((page.rows, reached) for page, reached in walk)
 
 
 def keys_since(table: MovingTable, start: datetime | None = None) -> list[int]:
@@ -144,7 +145,7 @@ def test_full_reads_everything_once() -> None:
     table = MovingTable(page_size=3)
     for key in range(10):
         table.put(key, at(key))
-    keys = [row["Key"] for page in read_full(table, QUERY, HOME, KEY) for row in page]
+    keys = [row["Key"] for page in read_full(table, QUERY, HOME, KEY) for row in page.rows]
     assert keys == list(range(10))
 
 
@@ -153,7 +154,7 @@ def test_full_notices_that_rows_moved_and_walks_again() -> None:
     for key in range(9):
         table.put(key, at(key))
     table.before_page = lambda n: table.remove(0) if n == 1 else None
-    keys = [row["Key"] for page in read_full(table, QUERY, HOME, KEY) for row in page]
+    keys = [row["Key"] for page in read_full(table, QUERY, HOME, KEY) for row in page.rows]
     assert set(keys) == set(range(9))
     assert len(table.requests) > 3
 
@@ -170,7 +171,7 @@ def test_full_notices_a_loss_that_an_insert_hides() -> None:
             table.put(100, at(100))
 
     table.before_page = swap
-    keys = [row["Key"] for page in read_full(table, QUERY, HOME, KEY) for row in page]
+    keys = [row["Key"] for page in read_full(table, QUERY, HOME, KEY) for row in page.rows]
     assert set(range(1, 9)) <= set(keys)
 
 
@@ -221,7 +222,7 @@ def test_full_drops_rows_that_come_twice() -> None:
     table = MovingTable(page_size=3, repeat_edge=True)
     for key in range(9):
         table.put(key, at(key))
-    keys = [row["Key"] for page in read_full(table, QUERY, HOME, KEY) for row in page]
+    keys = [row["Key"] for page in read_full(table, QUERY, HOME, KEY) for row in page.rows]
     assert keys == list(range(9))
 
 

@@ -7,22 +7,29 @@ import json
 import logging
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pipeline_core.errors import ConfigError
 from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.cursor import read_since, start_of_window
+from tap_d365fo.reading.etag_scan import EtagScan
 from tap_d365fo.reading.full import read_full
 from tap_d365fo.reading.high_water import HighWater, Settled, has_settled, read_above
+from tap_d365fo.reading.keys import KeyForm
 from tap_d365fo.reading.plan import ReadPlan, Strategy
+from tap_d365fo.reading.portion import Portion
 from tap_d365fo.reading.query import Query, instant_literal, text_literal
+from tap_d365fo.reading.snapshots import SnapshotFolder, links_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pipeline_core.ledger import Ledger, NoLedger
     from tap_d365fo.metadata.model import Entity
-    from tap_d365fo.reading.pages import PageReader
+    from tap_d365fo.reading.pages import Page, PageReader
     from tap_d365fo.settings import EntitySettings, Settings
 
 #: Seconds re-read before a cursor's bookmark. ``SysModifiedDateTime`` is taken when a statement
@@ -34,10 +41,15 @@ _CURSOR_LOOKBACK_S = 300
 #: server.
 _NUMBER_LOOKBACK = 10_000
 
+#: A full read that was interrupted longer ago is begun anew: its first half would be too old to
+#: stand beside its second.
+_RESUMABLE_FOR = timedelta(days=1)
+
 _logger = logging.getLogger("tap-d365fo.partition")
 
-#: A page of rows as received, and what the partition's state becomes once they are committed.
-PageOfRows = tuple[list[dict[str, Any]], dict[str, Any]]
+
+def _everybody_sees(_company: str) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,7 @@ class Source:
     Attributes:
         companies: Ids to read, lower case.
         started_at: When the run began: the upper bound of every cursor.
+        sees_company: Whether any selected entity shows a row of a company.
     """
 
     settings: Settings
@@ -54,6 +67,7 @@ class Source:
     ledger: Ledger | NoLedger
     companies: tuple[str, ...]
     started_at: datetime
+    sees_company: Callable[[str], bool] = _everybody_sees
 
     @property
     def url(self) -> str:
@@ -61,13 +75,14 @@ class Source:
         return self.settings.environment_url
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Partition:
     """One company's part of an entity set, or all of a shared one.
 
     Attributes:
         company: None for an entity that is shared by all companies.
         select: Properties to ask for; empty means all.
+        expand: Terms of ``$expand``.
     """
 
     source: Source
@@ -76,15 +91,38 @@ class Partition:
     settings: EntitySettings
     company: str | None
     select: tuple[str, ...]
+    expand: tuple[str, ...] = ()
 
-    def pages(self, state: Mapping[str, Any]) -> Iterator[PageOfRows]:
-        """Rows that ``state`` does not cover, page by page; under ``full`` all of them."""
-        if self.plan.strategy is Strategy.CURSOR:
-            return self._changed(state)
-        if self.plan.strategy is Strategy.HIGH_WATER:
-            return self._added(state)
-        pages = read_full(self.source.reader, self._query(), self.source.url, self.entity.key)
-        return ((rows, {}) for rows in pages)
+    @property
+    def name(self) -> str:
+        """How the partition is called in messages."""
+        return (
+            f"{self.entity.entity_set} [{self.company}]"
+            if self.company
+            else (self.entity.entity_set)
+        )
+
+    def portions(self, state: Mapping[str, Any]) -> Iterator[Portion]:
+        """Rows that ``state`` does not cover; under ``full`` all of them."""
+        match self.plan.strategy:
+            case Strategy.CURSOR:
+                return self._changed(state)
+            case Strategy.HIGH_WATER:
+                return self._added(state)
+            case Strategy.ETAG_SCAN:
+                return self._scanned(state)
+            case Strategy.FULL:
+                return self._all(state)
+
+    def is_new(self, state: Mapping[str, Any]) -> bool:
+        """Whether nothing has been read yet."""
+        return self._bookmark(state) is None
+
+    def resumes(self, state: Mapping[str, Any]) -> bool:
+        """Whether an interrupted read of all rows goes on."""
+        if self.plan.strategy is Strategy.FULL:
+            return self._resume(state) is not None
+        return self.plan.strategy is Strategy.ETAG_SCAN and bool(state.get("resume"))
 
     def must_start_over(self, state: Mapping[str, Any]) -> bool:
         """Whether what ``state`` says has been read is no longer what should have been.
@@ -92,29 +130,90 @@ class Partition:
         A bookmark speaks of the rows and columns that were asked for. With another filter, start
         date or selection, rows behind it were never read, or lack a column.
         """
-        if self._bookmark(state) is None:
+        if self.plan.strategy is Strategy.FULL or self.is_new(state):
             return False
+        reason = self._why_over(state)
+        if reason is not None:
+            _logger.warning("%s: %s; everything is read again", self.entity.entity_set, reason)
+        return reason is not None
+
+    def _why_over(self, state: Mapping[str, Any]) -> str | None:
         if state.get("covers") != self._covers:
-            _logger.warning(
-                "%s: filter, start_date or selection differ from those of the bookmark; "
-                "everything is read again",
-                self.entity.entity_set,
-            )
-            return True
+            return "filter, start_date or selection differ from those of the bookmark"
+        if self.plan.strategy is Strategy.ETAG_SCAN:
+            intact = self._folder.is_intact(links_of(state.get("snapshot")))
+            return None if intact else "the snapshot that the state names is gone or damaged"
         if self.plan.strategy is not Strategy.HIGH_WATER:
-            return False
+            return None
         settled = self._settled(state)
         if has_settled(
-            self.source.reader, self._query(), self.source.url, number=self._key, settled=settled
+            self.source.reader, self._query(), self.source.url, number=self._cursor, settled=settled
         ):
-            return False
-        _logger.warning(
-            "%s: the number of rows up to %s %s is no longer %d; everything is read again",
-            *(self.entity.entity_set, self._key, settled.up_to, settled.rows),
+            return None
+        return (
+            f"the number of rows up to {self._cursor} {settled.up_to} is no longer {settled.rows}"
         )
-        return True
 
-    def _changed(self, state: Mapping[str, Any]) -> Iterator[PageOfRows]:
+    def _all(self, state: Mapping[str, Any]) -> Iterator[Portion]:
+        resume = self._resume(state)
+        behind = self._keys.behind(resume) if resume else None
+        begun = state["resume"]["begun"] if behind else self.source.started_at.isoformat()
+        query = self._query().where(behind) if behind else self._query()
+        rows = state["resume"]["rows"] if behind else 0
+        for page in read_full(
+            self.source.reader, query, self.source.url, self.entity.key, by_key=self._paging_key
+        ):
+            rows += len(page.rows)
+            after = self._keys.literals(page.rows[-1]) if page.rows else None
+            moved: dict[str, Any] = {}
+            if after is not None and self._keys.is_ordered:
+                moved["resume"] = {
+                    "after": after,
+                    "begun": begun,
+                    "covers": self._covers,
+                    "rows": rows,
+                }
+            yield _portion(page, moved)
+        if rows == 0 and state.get("rows"):
+            self._check_access(state["rows"])
+        yield Portion([], {"resume": None, "rows": rows}, self.source.started_at, pages=0)
+
+    def _resume(self, state: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """The key behind which an interrupted full read goes on."""
+        resume = state.get("resume")
+        if not isinstance(resume, dict) or resume.get("covers") != self._covers:
+            return None
+        begun = datetime.fromisoformat(resume["begun"])
+        if self.source.started_at - begun > _RESUMABLE_FOR:
+            return None
+        literals = tuple(resume["after"])
+        return literals if self._keys.behind(literals) else None
+
+    def _scanned(self, state: Mapping[str, Any]) -> Iterator[Portion]:
+        scan = EtagScan(
+            name=self.name,
+            reader=self.source.reader,
+            environment_url=self.source.url,
+            query=self._query(),
+            key=self.entity.key,
+            form=self._keys,
+            folder=self._folder,
+            max_delete_fraction=self.source.settings.max_delete_fraction,
+            started_at=self.source.started_at,
+            check_access=self._check_access,
+            page_by_key=self._paging_key is not None,
+        )
+        chain = links_of(state.get("snapshot"))
+        self._folder.tidy(chain)
+        resume = state.get("resume")
+        if chain and not resume:
+            portions = scan.changes(chain)
+        else:
+            portions = scan.first(chain, tuple(resume) if resume else None)
+        for portion in portions:
+            yield replace(portion, state={**portion.state, "covers": self._covers})
+
+    def _changed(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         bookmark = self._instant(self._bookmark(state))
         lookback = _CURSOR_LOOKBACK_S if self.settings.lookback is None else self.settings.lookback
         pages = read_since(
@@ -122,30 +221,31 @@ class Partition:
             self._query(),
             self.source.url,
             self.entity.key,
-            cursor=self._key,
+            cursor=self._cursor,
             since=start_of_window(
                 bookmark,
                 lookback=timedelta(seconds=lookback),
                 start_date=self.source.settings.start_date,
             ),
             until=self.source.started_at,
+            window=timedelta(days=days) if (days := self.settings.window_days) else None,
         )
-        for rows, reached in pages:
-            yield rows, self._mark(instant_literal(reached))
+        for page, reached in pages:
+            yield _portion(page, self._mark(instant_literal(reached)))
 
-    def _added(self, state: Mapping[str, Any]) -> Iterator[PageOfRows]:
+    def _added(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         lookback = _NUMBER_LOOKBACK if self.settings.lookback is None else self.settings.lookback
         mark = HighWater(self._settled(state), lookback)
         pages = read_above(
             self.source.reader,
             self._query(),
             self.source.url,
-            number=self._key,
+            number=self._cursor,
             above=mark.settled.up_to,
         )
-        for rows, numbers in pages:
+        for page, numbers in pages:
             settled = mark.take(numbers)
-            yield rows, {**self._mark(numbers[-1]), "settled": asdict(settled)}
+            yield _portion(page, {**self._mark(numbers[-1]), "settled": asdict(settled)})
 
     def _mark(self, value: str | int) -> dict[str, Any]:
         return {
@@ -154,16 +254,22 @@ class Partition:
             "covers": self._covers,
         }
 
-    @property
+    @cached_property
     def _covers(self) -> str:
         """A short name for what is asked for; ``start_date`` counts only where it is used."""
         start = self.source.settings.start_date if self.plan.strategy is Strategy.CURSOR else None
         columns = self.select or tuple(p.name for p in self.entity.properties)
         asked = [self.settings.filter, start.isoformat() if start else None, sorted(columns)]
+        if self.expand:
+            asked.append(list(self.expand))
         return hashlib.blake2b(json.dumps(asked).encode(), digest_size=8).hexdigest()
 
     def _bookmark(self, state: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
-        """The bookmark, unless it is one of another property."""
+        """What says how far the partition has been read, unless it is one of another plan."""
+        if self.plan.strategy is Strategy.FULL:
+            return None
+        if self.plan.strategy is Strategy.ETAG_SCAN:
+            return state.get("snapshot")
         ours = state.get("replication_key") == self.plan.cursor
         return state.get("replication_key_value") if ours else None
 
@@ -178,8 +284,25 @@ class Partition:
 
     def has_rows(self) -> bool:
         """Whether anything of the partition can be seen at all, whatever the setting filters."""
-        query = replace(self._query(filtered=False), order=(), select=self.entity.key, top=1)
+        query = replace(
+            self._query(filtered=False), order=(), select=self.entity.key, expand=(), top=1
+        )
         return bool(self.source.reader.page(query.url(self.source.url)).rows)
+
+    def _check_access(self, rows_before: int) -> None:
+        """Tell a company whose rows are gone from one that may no longer be seen.
+
+        F&O answers for a company without access with no rows and no error. Taken at its word, the
+        company would vanish from Tableau.
+        """
+        if self.company is None or self.source.sees_company(self.company):
+            return
+        message = (
+            f"{self.entity.entity_set} had {rows_before} rows of company {self.company}, and now "
+            "the application's user sees nothing of that company; give access back, or leave the "
+            "company out of `companies`"
+        )
+        raise ConfigError(message)
 
     def _settled(self, state: Mapping[str, Any]) -> Settled:
         if self._bookmark(state) is None:
@@ -187,9 +310,26 @@ class Partition:
         return Settled(**state.get("settled", {}))
 
     @property
-    def _key(self) -> str:
+    def _cursor(self) -> str:
         assert self.plan.cursor is not None  # noqa: S101 - both strategies have one
         return self.plan.cursor
+
+    @cached_property
+    def _keys(self) -> KeyForm:
+        return KeyForm(self.entity)
+
+    @property
+    def _paging_key(self) -> KeyForm | None:
+        return self._keys if self.settings.paging == "keyset" else None
+
+    @cached_property
+    def _folder(self) -> SnapshotFolder:
+        """Where the snapshots of this partition lie: environment, entity set, company."""
+        root = self.source.settings.snapshot_path or Path()  # the plan makes sure that it is set
+        host = urlsplit(self.source.url).hostname or ""
+        environment = hashlib.blake2b(self.source.url.encode(), digest_size=4).hexdigest()
+        company = self.company or "_shared"
+        return SnapshotFolder(root / f"{host}-{environment}" / self.entity.entity_set / company)
 
     def _query(self, *, filtered: bool = True) -> Query:
         """The request for the partition's rows, with or without the filter of the settings."""
@@ -203,4 +343,9 @@ class Partition:
             conditions=tuple(conditions),
             order=tuple(dict.fromkeys((*first, *self.entity.key))),
             select=self.select,
+            expand=self.expand,
         )
+
+
+def _portion(page: Page, state: Mapping[str, Any]) -> Portion:
+    return Portion(page.rows, state, page.received_at, [], page.size_bytes, 1, page.count)

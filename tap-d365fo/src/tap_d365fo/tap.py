@@ -14,7 +14,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from pipeline_core.config import describe_config_errors
-from pipeline_core.errors import ConfigError, TerminatedError
+from pipeline_core.errors import ConfigError, PipelineError, TerminatedError
 from pipeline_core.ledger import Ledger, NoLedger, open_ledger
 from pipeline_core.run_id import current_run_id
 from tap_d365fo.access.auth import TokenProvider
@@ -24,10 +24,12 @@ from tap_d365fo.access.session import WorkerSessions, new_session
 from tap_d365fo.audit import RunAudit
 from tap_d365fo.companies import check_requested, existing_companies, require_list
 from tap_d365fo.entities import resolve_entities
+from tap_d365fo.failures import summary
 from tap_d365fo.metadata.service import MetadataService
 from tap_d365fo.names import nearest
 from tap_d365fo.partition import Source
 from tap_d365fo.reading.pages import PageReader
+from tap_d365fo.reading.pool import FetchPool
 from tap_d365fo.settings import CONFIG_JSONSCHEMA, EntitySettings, Settings
 from tap_d365fo.stream import EntityStream
 from tap_d365fo.writer import AuditingWriter
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     import click
 
+    from tap_d365fo.failures import PartitionFailure
     from tap_d365fo.metadata.model import EntityListing
 
 
@@ -79,6 +82,7 @@ class TapD365FO(Tap):
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - the SDK's constructor
         """Check the configuration; the first request comes with discovery."""
         self._audit = RunAudit(current_run_id())
+        self.failures: list[PartitionFailure] = []
         super().__init__(message_writer=AuditingWriter(self._audit), **kwargs)
 
     def discover_streams(self) -> Sequence[EntityStream]:
@@ -106,11 +110,15 @@ class TapD365FO(Tap):
         try:
             ledger.append("run.started", streams=selected, companies=self.source.companies)
             super().sync_all()
+            if self.failures:
+                ledger.append("run.failed", partitions=len(self.failures))
+                raise summary(self.failures)
             self._audit.complete = True
             # Not by the state writer: it swallows a STATE that equals the one before.
             self.write_message(singer.StateMessage(value=dict(self.state)))
             ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
         finally:
+            self.pool.close()
             ledger.close()
 
     @classmethod
@@ -123,6 +131,27 @@ class TapD365FO(Tap):
     def settings_of(self, entity_set: str) -> EntitySettings:
         """What ``entity_settings`` says of one set, or the defaults."""
         return self._settings.entity_settings.get(entity_set, EntitySettings())
+
+    @property
+    def has_snapshots(self) -> bool:
+        """Whether there is a place for what ``etag_scan`` remembers."""
+        return self._settings.snapshot_path is not None
+
+    @functools.cached_property
+    def pool(self) -> FetchPool:
+        """The workers that fetch."""
+        return FetchPool(self._settings.max_concurrency)
+
+    def prepare_ahead(self, stream: EntityStream) -> None:
+        """Let the workers go on with the streams after ``stream`` when they have no more of it."""
+        selected = self._selected_entities()
+        for following in selected[selected.index(stream) + 1 :]:
+            if self.pool.queued >= self._settings.max_concurrency:
+                return
+            try:
+                following.prepare()
+            except PipelineError:
+                return  # raised again, and told, when it is that stream's turn
 
     def sees_company(self, company: str) -> bool:
         """Whether any selected stream shows a row of ``company``."""
@@ -165,6 +194,7 @@ class TapD365FO(Tap):
             ledger=self._ledger,
             companies=self._companies(),
             started_at=datetime.now(UTC),
+            sees_company=self.sees_company,
         )
 
     @functools.cached_property

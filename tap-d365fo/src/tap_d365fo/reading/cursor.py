@@ -9,6 +9,7 @@ key and etag.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
 
-    from tap_d365fo.reading.pages import PageReader
+    from tap_d365fo.reading.pages import Page, PageReader
     from tap_d365fo.reading.query import Query
 
 
@@ -39,7 +40,8 @@ def read_since(
     cursor: str,
     since: datetime | None,
     until: datetime,
-) -> Iterator[tuple[list[dict[str, Any]], datetime]]:
+    window: timedelta | None = None,
+) -> Iterator[tuple[Page, datetime]]:
     """Rows with ``since <= cursor < until``, page by page, each with the bookmark it earns.
 
     Args:
@@ -51,14 +53,49 @@ def read_since(
         since: Where to begin; None reads from the first row.
         until: Instant at which the run began: what changes later belongs to the next run, so that
             the walk has an end and the bookmark never passes a row that was still moving.
+        window: Ask for no longer span at a time.
 
     Yields:
-        New rows and the time up to which everything has been read.
+        Pages without the rows that have come before, and the time up to which everything has
+        been read.
 
     Raises:
         DataError: a row carries no readable time, or rows come out of order.
         TransientError: rows of one instant move faster than they can be read.
     """
+    if window is None:
+        yield from _read_span(
+            reader, query, environment_url, key, cursor=cursor, since=since, until=until
+        )
+        return
+    begin = since or _earliest(reader, query, environment_url, cursor)
+    while begin is not None and begin < until:
+        end = min(begin + window, until)
+        yield from _read_span(
+            reader, query, environment_url, key, cursor=cursor, since=begin, until=end
+        )
+        begin = end
+
+
+def _earliest(
+    reader: PageReader, query: Query, environment_url: str, cursor: str
+) -> datetime | None:
+    """When the first row was changed; None where there is no row."""
+    first = replace(query, order=(cursor,), select=(cursor,), expand=(), top=1)
+    rows = reader.page(first.url(environment_url)).rows
+    return _instant(rows[0], cursor, query.entity_set) if rows else None
+
+
+def _read_span(
+    reader: PageReader,
+    query: Query,
+    environment_url: str,
+    key: tuple[str, ...],
+    *,
+    cursor: str,
+    since: datetime | None,
+    until: datetime,
+) -> Iterator[tuple[Page, datetime]]:
     capped = query.where(f"{cursor} lt {instant_literal(until)}")
     identity = identify(key)
     at_edge: set[tuple[object, object]] = set()
@@ -97,7 +134,7 @@ def read_since(
             at_edge = at_edge | edge if reached == last else edge
             moved = reached is None or last > reached
             reached = last
-            yield fresh, last
+            yield replace(page, rows=fresh), last
         else:
             moved = False
         if page.next_url is None:

@@ -4,6 +4,10 @@ F&O pages by position over live data: a row that is deleted meanwhile shifts the
 one of them falls between two pages. Comparing the number of rows does not find that when another
 row was inserted. So each page is begun a few rows early: it must hold the last row of the page
 before, or the walk has lost its place and begins anew.
+
+Paging by key has no such edge: each page begins behind the last key of the one before. It needs a
+server whose ``gt`` and ``$orderby`` agree, which nobody promises; a walk by key that brings fewer
+rows than the server counts is repeated by position.
 """
 
 from __future__ import annotations
@@ -21,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from tap_d365fo.reading.pages import PageReader
+    from tap_d365fo.reading.keys import KeyForm
+    from tap_d365fo.reading.pages import Page, PageReader
     from tap_d365fo.reading.query import Query
 
 #: Walks through a partition whose rows keep moving, before the run gives up.
@@ -34,39 +39,89 @@ _logger = logging.getLogger("tap-d365fo.full")
 
 
 def read_full(
-    reader: PageReader, query: Query, environment_url: str, key: tuple[str, ...]
-) -> Iterator[list[dict[str, Any]]]:
+    reader: PageReader,
+    query: Query,
+    environment_url: str,
+    key: tuple[str, ...],
+    *,
+    by_key: KeyForm | None = None,
+) -> Iterator[Page]:
     """All rows that match ``query``, page by page.
 
     Each row comes once, except where the walk must be repeated: then rows come again, which a
     target that upserts by key takes without harm.
 
+    Args:
+        reader: Fetches pages.
+        query: Entity set, conditions and order by the whole key.
+        environment_url: Where to ask.
+        key: Key properties; empty for a keyless set.
+        by_key: Page by key, as far as it can be said, instead of by the server's links.
+
+    Yields:
+        Pages without the rows that have come before.
+
     Raises:
         TransientError: rows move faster than they can be read.
     """
-    url = replace(query, count=True).url(environment_url)
+    counted = replace(query, count=True)
     if not key:
-        yield from _read_keyless(reader, query.entity_set, url)
+        yield from _read_keyless(reader, query.entity_set, counted.url(environment_url))
         return
     for walk in range(1, _WALKS + 1):
+        steps = _Steps(query, environment_url, by_key if walk == 1 else None)
         seen: set[object] = set()
         try:
-            yield from _walk(reader, url, identify(key), seen)
+            yield from _walk(reader, counted.url(environment_url), identify(key), seen, steps)
         except _LostPlaceError as lost:
             _logger.warning("%s: %s; walk %d of %d", query.entity_set, lost, walk, _WALKS)
         else:
+            if steps.repeated:
+                _logger.warning(
+                    "%s: the server sent %d rows more than once; each is emitted once",
+                    *(query.entity_set, steps.repeated),
+                )
             return
     raise TransientError(_restless(query.entity_set))
 
 
+class _Steps:
+    """Where the page after a page begins."""
+
+    def __init__(self, query: Query, environment_url: str, by_key: KeyForm | None) -> None:
+        self._query = query
+        self._environment_url = environment_url
+        self._by_key = by_key
+        self.repeated = 0  # rows that came again although nobody asked for them
+
+    def after(self, page: Page) -> tuple[str | None, int]:
+        """Address of the next page, and how many rows of ``page`` it is to begin with."""
+        if page.next_url is None:
+            return None, 0
+        if self._by_key is not None and page.rows:
+            literals = self._by_key.literals(page.rows[-1])
+            behind = self._by_key.behind(literals) if literals else None
+            if behind is not None:
+                return self._query.where(behind).url(self._environment_url), 0
+        overlap = _overlap(len(page.rows))
+        if not overlap:
+            return page.next_url, 0
+        earlier = overlapping(page.next_url, overlap, current=page.url)
+        return earlier, overlap if earlier != page.next_url else 0
+
+
 def _walk(
-    reader: PageReader, url: str, identity: Callable[[dict[str, Any]], object], seen: set[object]
-) -> Iterator[list[dict[str, Any]]]:
+    reader: PageReader,
+    url: str,
+    identity: Callable[[dict[str, Any]], object],
+    seen: set[object],
+    steps: _Steps,
+) -> Iterator[Page]:
     """One walk; ``seen`` collects the rows by identity."""
     visited: set[str] = set()
     following: str | None = url
     last: object = None
-    expected = 0
+    expected = overlap = 0
     while following is not None:
         if following in visited:
             message = f"{urlsplit(url).path}: the nextLink leads back to a page already read"
@@ -75,17 +130,18 @@ def _walk(
         page = reader.page(following)
         expected = page.count if page.count is not None else expected
         known = [identity(row) for row in page.rows]
-        if last is not None and known and last not in known:
+        if overlap and known and last not in known:
             reason = f"after {len(seen)} rows the next page does not join on"
             raise _LostPlaceError(reason)
-        yield [row for row, mark in zip(page.rows, known, strict=True) if mark not in seen]
-        seen.update(known)
-        following, last = page.next_url, None
-        overlap = _overlap(len(known))
-        if following is not None and overlap:
-            earlier = overlapping(following, overlap, current=page.url)
-            last = known[-1] if earlier != following else None
-            following = earlier
+        fresh = []
+        for row, mark in zip(page.rows, known, strict=True):
+            if mark not in seen:
+                seen.add(mark)
+                fresh.append(row)
+        steps.repeated += max(0, len(known) - len(fresh) - overlap)
+        yield replace(page, rows=fresh)
+        following, overlap = steps.after(page)
+        last = known[-1] if known else None
     if len(seen) < expected:
         reason = f"{len(seen)} of {expected} rows came"
         raise _LostPlaceError(reason)
@@ -96,13 +152,13 @@ def _overlap(rows: int) -> int:
     return max(1, min(_MOST_OVERLAP, rows // 10)) if rows > 1 else 0
 
 
-def _read_keyless(reader: PageReader, entity_set: str, url: str) -> Iterator[list[dict[str, Any]]]:
+def _read_keyless(reader: PageReader, entity_set: str, url: str) -> Iterator[Page]:
     """Rows that cannot be told apart: read once, and only their number can be checked."""
     rows = expected = 0
     for page in reader.walk(url):
         expected = page.count if page.count is not None else expected
         rows += len(page.rows)
-        yield page.rows
+        yield page
     if rows < expected:
         raise TransientError(_restless(entity_set))
 

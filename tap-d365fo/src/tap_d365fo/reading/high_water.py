@@ -10,6 +10,7 @@ again.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -20,7 +21,7 @@ from pipeline_core.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_d365fo.reading.pages import PageReader
+    from tap_d365fo.reading.pages import Page, PageReader
     from tap_d365fo.reading.query import Query
 
 
@@ -66,7 +67,7 @@ class HighWater:
 
 def read_above(
     reader: PageReader, query: Query, environment_url: str, *, number: str, above: int | None
-) -> Iterator[tuple[list[dict[str, Any]], list[int]]]:
+) -> Iterator[tuple[Page, list[int]]]:
     """Rows whose ``number`` is greater than ``above``, in its order, page by page.
 
     Args:
@@ -77,24 +78,34 @@ def read_above(
         above: Where to begin; None reads from the first row.
 
     Yields:
-        Rows and their numbers.
+        Pages and the numbers of their rows.
 
     Raises:
         DataError: the numbers do not grow from row to row.
     """
-    following = _above(query, number, above)
+    reached = above
+    following = _above(query, number, above).url(environment_url)
+    visited: set[str] = set()
     while True:
-        page = reader.page(following.url(environment_url))
+        if following in visited:
+            message = f"{query.entity_set}: the nextLink leads back to a page that was already read"
+            raise DataError(message)
+        visited.add(following)
+        page = reader.page(following)
         numbers = [_number(row, number, query.entity_set) for row in page.rows]
         if any(later <= earlier for earlier, later in pairwise(numbers)):
             message = f"{query.entity_set}: {number} does not grow from row to row"
             raise DataError(message)
-        if not numbers:
-            return
-        yield page.rows, numbers
+        known = 0 if reached is None else bisect_right(numbers, reached)
+        if numbers[known:]:
+            yield replace(page, rows=page.rows[known:]), numbers[known:]
         if page.next_url is None:
             return
-        following = _above(query, number, numbers[-1])
+        if numbers:
+            reached = max(numbers[-1], reached) if reached is not None else numbers[-1]
+            following = _above(query, number, reached).url(environment_url)
+        else:
+            following = page.next_url
 
 
 def has_settled(

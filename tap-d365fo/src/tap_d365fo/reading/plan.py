@@ -21,6 +21,7 @@ class Strategy(StrEnum):
     FULL = "full"
     CURSOR = "cursor"
     HIGH_WATER = "high_water"
+    ETAG_SCAN = "etag_scan"
 
 
 #: Names under which an entity publishes when a row was last changed: ``SysModifiedDateTime`` on the
@@ -41,7 +42,7 @@ class ReadPlan:
     """The decision.
 
     Attributes:
-        cursor: Property that bookmarks are taken of; None for ``full``.
+        cursor: Property that bookmarks are taken of; None for ``full`` and ``etag_scan``.
         reason: Half a sentence for the log.
     """
 
@@ -54,6 +55,7 @@ def plan_reading(
     entity: Entity,
     settings: EntitySettings,
     *,
+    has_snapshots: bool = False,
     catalog_method: str | None = None,
     catalog_key: str | None = None,
 ) -> ReadPlan:
@@ -62,13 +64,16 @@ def plan_reading(
     Args:
         entity: What the metadata says.
         settings: What ``entity_settings`` says; it wins.
+        has_snapshots: Whether there is a place for what ``etag_scan`` remembers.
         catalog_method: Singer replication method where the catalog forces one.
         catalog_key: Replication key where the catalog names one.
 
     Raises:
         ConfigError: a strategy or key is asked for that the entity cannot give.
     """
-    automatic = _automatic(entity)
+    automatic = _automatic(entity, has_snapshots=has_snapshots, expands=bool(settings.expand))
+    if settings.replication == Strategy.ETAG_SCAN:
+        return _asked_to_scan(entity, has_snapshots=has_snapshots)
     if settings.replication != "auto" or settings.replication_key:
         return _asked(entity, settings.replication, settings.replication_key, "entity_settings ask")
     if catalog_method == "FULL_TABLE" and automatic.strategy is not Strategy.FULL:
@@ -78,15 +83,32 @@ def plan_reading(
     return automatic
 
 
-def _automatic(entity: Entity) -> ReadPlan:
+def _automatic(entity: Entity, *, has_snapshots: bool, expands: bool) -> ReadPlan:
+    if not entity.key:
+        return ReadPlan(Strategy.FULL, None, "it has no key")
+    if expands:
+        # Neither its own time of change nor its etag tells of what changes in a related row.
+        return ReadPlan(Strategy.FULL, None, "what it expands may change without it")
     if _APPEND_ONLY.match(entity.entity_set) and _is_number(entity.find(_SOURCE_KEY)):
         return ReadPlan(Strategy.HIGH_WATER, _SOURCE_KEY, "posted entries are only ever added")
     cursor = _change_time(entity)
-    if cursor is None:
-        return ReadPlan(Strategy.FULL, None, "it publishes no time of change")
-    if not entity.key:
-        return ReadPlan(Strategy.FULL, None, "it has no key")
-    return ReadPlan(Strategy.CURSOR, cursor, f"{cursor} tells when a row changed")
+    if cursor is not None:
+        return ReadPlan(Strategy.CURSOR, cursor, f"{cursor} tells when a row changed")
+    if not has_snapshots:
+        return ReadPlan(
+            Strategy.FULL, None, "it publishes no time of change and snapshot_path is not set"
+        )
+    return ReadPlan(
+        Strategy.ETAG_SCAN, None, "it publishes no time of change, and etags tell what changed"
+    )
+
+
+def _asked_to_scan(entity: Entity, *, has_snapshots: bool) -> ReadPlan:
+    if entity.key and has_snapshots:
+        return ReadPlan(Strategy.ETAG_SCAN, None, "entity_settings ask for it")
+    lacks = "snapshot_path" if entity.key else "a key, which the entity lacks; use full"
+    message = f"{entity.entity_set} cannot be read by etag_scan: it needs {lacks}"
+    raise ConfigError(message)
 
 
 def _asked(entity: Entity, strategy: str, name: str | None, who: str) -> ReadPlan:
@@ -106,7 +128,7 @@ def _asked(entity: Entity, strategy: str, name: str | None, who: str) -> ReadPla
     message = (
         f"{entity.entity_set} cannot be read by {name or 'a time of change, which it lacks'}: "
         "`cursor` needs a key and a date-time replication_key, `high_water` a key and an Int64 "
-        "replication_key; otherwise use replication: full"
+        "replication_key; otherwise use replication: etag_scan or full"
     )
     raise ConfigError(message)
 

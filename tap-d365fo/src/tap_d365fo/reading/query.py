@@ -10,12 +10,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-#: A longer address is refused by some front ends (IIS counts 2,048 characters of query by default
-#: and environments differ); then all columns travel and the unselected ones are dropped here.
-_LONGEST_SELECT = 1500
+#: A longer query is refused by some front ends (IIS counts 2,048 characters by default, and
+#: environments differ). Then ``$select`` is left out: all columns travel, and the unselected ones
+#: are dropped here.
+LONGEST_QUERY = 2000
+
+#: Room that ``$select`` leaves to conditions.
+_LONGEST_SELECT = 1200
 
 #: What may stand unescaped in a query option's value.
-_PLAIN = "$'(),:*/="
+PLAIN = "$'(),:*/="
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Query:
         conditions: Terms of ``$filter``, joined by ``and``.
         order: Terms of ``$orderby``.
         select: Properties; empty means all.
+        expand: Terms of ``$expand``, such as ``VendorGroup`` or ``VendorGroup($select=Name)``.
         count: Ask for the number of rows that match (``@odata.count``, not limited by ``top``).
         top: At most so many rows, and then no nextLink.
     """
@@ -34,6 +39,7 @@ class Query:
     conditions: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
+    expand: tuple[str, ...] = ()
     count: bool = False
     top: int | None = None
 
@@ -42,7 +48,11 @@ class Query:
         return replace(self, conditions=(*self.conditions, *conditions))
 
     def url(self, environment_url: str) -> str:
-        """The address; ``cross-company`` always, or the user's default company alone would come."""
+        """The address."""
+        return f"{environment_url}/data/{quote(self.entity_set)}?{self.query_string()}"
+
+    def query_string(self) -> str:
+        """The options; ``cross-company`` always, or the user's default company alone would come."""
         options = ["cross-company=true"]
         if self.count:
             options.append("$count=true")
@@ -51,13 +61,16 @@ class Query:
         if self.conditions:
             terms = self.conditions
             joined = terms[0] if len(terms) == 1 else " and ".join(f"({term})" for term in terms)
-            options.append(f"$filter={quote(joined, safe=_PLAIN)}")
+            options.append(f"$filter={quote(joined, safe=PLAIN)}")
         if self.order:
-            options.append(f"$orderby={quote(','.join(self.order), safe=_PLAIN)}")
+            options.append(f"$orderby={quote(','.join(self.order), safe=PLAIN)}")
+        if self.expand:
+            options.append(f"$expand={quote(','.join(self.expand), safe=PLAIN)}")
         columns = ",".join(self.select)
-        if columns and len(columns) <= _LONGEST_SELECT:
-            options.append(f"$select={quote(columns, safe=_PLAIN)}")
-        return f"{environment_url}/data/{quote(self.entity_set)}?{'&'.join(options)}"
+        whole = "&".join(options)
+        selection = f"&$select={quote(columns, safe=PLAIN)}"
+        fits = len(columns) <= _LONGEST_SELECT and len(whole) + len(selection) <= LONGEST_QUERY
+        return whole + selection if columns and fits else whole
 
 
 def text_literal(value: str) -> str:

@@ -58,6 +58,14 @@ class RowDecoder:
             raise DataError(message) from error
         return record
 
+    def key(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The key properties of ``row``, as a record has them."""
+        converted = dict(self._converted)
+        return {
+            name: convert(value) if (convert := converted.get(name)) else value
+            for name, value in row.items()
+        }
+
 
 def identify(key: tuple[str, ...]) -> Callable[[dict[str, Any]], object]:
     """How a received row is recognised when it comes a second time.

@@ -1,0 +1,104 @@
+"""Before a stream is read: what must be read again, under which version, and who reads it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tap_d365fo.reading.plan import Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from tap_d365fo.partition import Partition
+    from tap_d365fo.reading.plan import ReadPlan
+    from tap_d365fo.reading.pool import Feed, FetchPool
+    from tap_d365fo.reading.portion import Portion
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One partition on its way through the pool.
+
+    Attributes:
+        moved: What its state becomes with the rows emitted so far.
+        rows: Emitted so far, without deletions.
+        failed: Not everything of it came.
+    """
+
+    partition: Partition
+    feed: Feed
+    moved: dict[str, Any] = field(default_factory=dict)
+    rows: int = 0
+    deletes: int = 0
+    pages: int = 0
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What one stream reads in this run.
+
+    Attributes:
+        anew: Everything is read again although there is a state: it no longer holds.
+        version: Tells a target which rows belong to a read of everything; None for one of changes.
+    """
+
+    pool: FetchPool
+    jobs: tuple[Job, ...]
+    anew: bool
+    version: int | None
+
+    def in_turns(self) -> Iterator[tuple[Job, Portion | None, Exception | None]]:
+        """Portions in an order that depends on nothing but the rows; None ends a partition."""
+        of_feed = {job.feed: job for job in self.jobs}
+        for feed, turn in self.pool.in_turns(job.feed for job in self.jobs):
+            yield of_feed[feed], turn.portion, turn.error
+
+    def abandon(self, job: Job) -> None:
+        """Read no more of a partition that cannot be emitted."""
+        self.pool.abandon(job.feed)
+
+    def release(self) -> None:
+        """Let the workers go, when the stream ends before its partitions."""
+        for job in self.jobs:
+            self.pool.abandon(job.feed)
+
+
+def prepare(
+    plan: ReadPlan,
+    partitions: Sequence[tuple[Partition, Mapping[str, Any]]],
+    *,
+    pool: FetchPool,
+    started_at: datetime,
+) -> Preparation:
+    """Look at the states of a stream's partitions, and let the pool read them.
+
+    A version is given to a read that brings every row: what does not come with it is gone. A read
+    that goes on where another run was interrupted has none, because rows of the first half come
+    under no version of this run; deletions are then told by the next one.
+    """
+    anew = any(partition.must_start_over(state) for partition, state in partitions)
+    first = all(partition.is_new(state) for partition, state in partitions)
+    resumed = any(partition.resumes(state) for partition, state in partitions)
+    whole = anew or (not resumed and (first or plan.strategy is Strategy.FULL))
+    jobs = tuple(
+        Job(
+            partition,
+            pool.submit(
+                partition.name,
+                # A copy: the worker reads it while the emitter moves the real one.
+                partial(partition.portions, {} if anew else copy.deepcopy(dict(state))),
+            ),
+        )
+        for partition, state in partitions
+    )
+    return Preparation(pool, jobs, anew, _version(started_at) if whole else None)
+
+
+def _version(started_at: datetime) -> int:
+    """Milliseconds since 1970 when the run began: grows from run to run, equal in a replay."""
+    return int(started_at.timestamp() * 1000)

@@ -1,0 +1,272 @@
+"""Strategy ``etag_scan``: find what changed and what is gone without a time of change.
+
+Every row of F&O carries an etag, and ``$select=<key>`` keeps it: so a list of all keys and etags is
+cheap, compared with all rows of a wide entity. What differs from the last list is fetched by key;
+what is missing from it is gone. The etag tells of stored columns: a computed column may change
+without it (then ``replication: full`` is right).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline_core.errors import DataError, IntegrityError
+from tap_d365fo.reading.by_key import fetch_by_key
+from tap_d365fo.reading.differences import Differences, KeyCodec, Tally
+from tap_d365fo.reading.full import read_full
+from tap_d365fo.reading.portion import Portion
+from tap_d365fo.reading.rows import ETAG
+from tap_d365fo.reading.snapshots import Remembered, as_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from tap_d365fo.reading.keys import KeyForm
+    from tap_d365fo.reading.pages import Page, PageReader
+    from tap_d365fo.reading.portion import Row
+    from tap_d365fo.reading.query import Query
+    from tap_d365fo.reading.snapshots import Link, SnapshotFile, SnapshotFolder
+
+#: So few deletions are never suspicious, whatever their share.
+_FEW_DELETIONS = 10
+
+#: Rows fetched by key that are handed over together.
+_PORTION_ROWS = 1000
+
+#: Files of a snapshot, after which it is written anew as one.
+_LONGEST_CHAIN = 16
+
+#: How many rows of a page cost as much as a request (an estimate; benchmarks/by_key.py measures
+#: it against the sandbox), and how many keys fit into one request by key.
+_ROWS_A_REQUEST = 400
+_KEYS_A_REQUEST = 30
+
+#: Rows of a page; F&O's own limit.
+_ROWS_A_PAGE = 10_000
+
+_logger = logging.getLogger("tap-d365fo.etag_scan")
+
+
+def is_cheaper_by_key(changed: int, total: int) -> bool:
+    """Whether fetching ``changed`` rows by key costs less than reading all ``total`` rows."""
+    by_key = changed / _KEYS_A_REQUEST + changed / _ROWS_A_REQUEST
+    whole = 1 + total / _ROWS_A_PAGE + total / _ROWS_A_REQUEST
+    return by_key <= whole
+
+
+@dataclass(slots=True)
+class EtagScan:
+    """Reads one partition.
+
+    Attributes:
+        name: Of the partition, for messages.
+        query: All rows, by the whole key, with the selected columns.
+        folder: Where its snapshots lie.
+        max_delete_fraction: A larger share of deletions stops the run.
+        started_at: Beginning of the run: the time of every deletion that it finds.
+        check_access: Called when no row is left of some; raises when the company is locked away.
+    """
+
+    name: str
+    reader: PageReader
+    environment_url: str
+    query: Query
+    key: tuple[str, ...]
+    form: KeyForm
+    folder: SnapshotFolder
+    max_delete_fraction: float
+    started_at: datetime
+    check_access: Callable[[int], None]
+    page_by_key: bool = False
+
+    def first(self, chain: Sequence[Link], resume: tuple[str, ...] | None) -> Iterator[Portion]:
+        """Read every row and remember it.
+
+        Args:
+            chain: What an interrupted first read remembered.
+            resume: Key of the last row that it committed, as literals.
+        """
+        behind = self.form.behind(resume) if resume else None
+        chain = list(chain) if behind else []
+        file: SnapshotFile | None = None
+        query = self.query.where(behind) if behind else self.query
+        rows = 0
+        for page in self._pages(query):
+            if not page.rows:
+                continue
+            file = file or self.folder.begin()
+            grown = [*chain, file.append(self._remembered(page))]
+            rows += len(page.rows)
+            after = self.form.literals(page.rows[-1])
+            state = {"snapshot": as_state(grown), "resume": list(after) if after else None}
+            yield Portion(page.rows, state, page.received_at, [], page.size_bytes, 1, page.count)
+        if file is None and not chain:
+            # An empty partition is remembered, too: its first row is a change, no first read.
+            file = self.folder.begin()
+        grown = [*chain, file.append([])] if file else chain
+        yield self._closing(grown, rows)
+
+    def changes(self, chain: Sequence[Link]) -> Iterator[Portion]:
+        """What differs from the snapshot ``chain``: deletions first, then new and changed rows.
+
+        Raises:
+            IntegrityError: more rows seem to be gone than ``max_delete_fraction`` allows; nothing
+                has been handed over then.
+        """
+        differences = Differences()
+        try:
+            differences.remember(self.folder.read(chain))
+            expected = self._scan(differences)
+            tally = differences.tally()
+            self._check_deletions(tally)
+            yield from self._emit(differences, tally, chain, expected)
+        finally:
+            differences.close()
+
+    def _scan(self, differences: Differences) -> int | None:
+        expected: int | None = None
+        for page in self._pages(replace(self.query, select=self.key)):
+            expected = page.count if page.count is not None else expected
+            differences.scan(self._remembered(page))
+        return expected
+
+    def _check_deletions(self, tally: Tally) -> None:
+        if tally.scanned == 0 and tally.known > 0:
+            self.check_access(tally.known)
+        allowed = max(_FEW_DELETIONS, self.max_delete_fraction * tally.known)
+        if tally.gone > allowed:
+            message = (
+                f"{self.name}: {tally.gone} of {tally.known} rows seem to have been deleted, more "
+                f"than max_delete_fraction ({self.max_delete_fraction:g}) allows; if that is "
+                "right, raise it for one run or do a full refresh of the stream"
+            )
+            raise IntegrityError(message)
+
+    def _emit(
+        self,
+        differences: Differences,
+        tally: Tally,
+        chain: Sequence[Link],
+        expected: int | None,
+    ) -> Iterator[Portion]:
+        keys = differences.changed()
+        by_key = is_cheaper_by_key(tally.changed, tally.scanned) and (
+            len(self._askable(keys)) == len(keys)
+        )
+        _logger.info(
+            "%s: %d rows, %d new or changed (%s), %d gone",
+            *(self.name, tally.scanned, tally.changed, "by key" if by_key else "reading all"),
+            tally.gone,
+        )
+        journal = _Journal(self.folder, differences, list(chain))
+        if tally.gone:
+            deleted = self._confirmed(differences.gone())
+            gone = [Remembered(key, None) for key in deleted]
+            codec = KeyCodec(self.key)
+            yield Portion(
+                [],
+                journal.state(gone),
+                self.started_at,
+                [codec.decode(key) for key in deleted],
+                expected=expected,
+            )
+        if tally.changed:
+            pages = self._by_key(keys) if by_key else self._pages(self.query)
+            for rows, page in self._fresh(pages, differences):
+                state = journal.state(self._remembered(replace(page, rows=rows)))
+                yield Portion(rows, state, page.received_at, [], page.size_bytes)
+        yield self._closing(journal.close(), tally.scanned)
+
+    def _fresh(
+        self, pages: Iterator[Page], differences: Differences
+    ) -> Iterator[tuple[list[Row], Page]]:
+        """Rows that are not remembered yet, about a thousand at a time."""
+        rows: list[Row] = []
+        page: Page | None = None
+        for page in pages:
+            remembered = self._remembered(page)
+            rows += [
+                row
+                for row, now in zip(page.rows, remembered, strict=True)
+                if not differences.is_known(now)
+            ]
+            if len(rows) >= _PORTION_ROWS:
+                yield rows, page
+                rows = []
+        if rows and page is not None:
+            yield rows, page
+
+    def _by_key(self, keys: list[bytes]) -> Iterator[Page]:
+        codec = KeyCodec(self.key)
+        asked = set(keys)
+        rows = self._askable(keys)
+        for page in fetch_by_key(self.reader, self.query, self.environment_url, rows, self.form):
+            # A wildcard in a key brings its neighbours along: they are as they were.
+            wanted = [row for row in page.rows if codec.encode(row) in asked]
+            yield replace(page, rows=wanted)
+
+    def _confirmed(self, gone: list[bytes]) -> list[bytes]:
+        """Those of ``gone`` that are not there when asked for by key.
+
+        A row that moved during the scan may have been missed by it; telling a target to delete a
+        living row is the one error that nobody would notice.
+        """
+        codec = KeyCodec(self.key)
+        query = replace(self.query, select=self.key)
+        keys = self._askable(gone)
+        pages = fetch_by_key(self.reader, query, self.environment_url, keys, self.form)
+        alive = {codec.encode(row) for page in pages for row in page.rows}
+        if missed := alive.intersection(gone):
+            _logger.warning("%s: the scan missed %d rows that are there", self.name, len(missed))
+        return [key for key in gone if key not in alive]
+
+    def _pages(self, query: Query) -> Iterator[Page]:
+        by_key = self.form if self.page_by_key else None
+        return read_full(self.reader, query, self.environment_url, self.key, by_key=by_key)
+
+    def _closing(self, chain: Sequence[Link], rows: int) -> Portion:
+        """No further rows; the state says that the partition has been read to its end."""
+        state = {"snapshot": as_state(chain), "resume": None, "rows": rows}
+        return Portion([], state, self.started_at, pages=0)
+
+    def _askable(self, keys: list[bytes]) -> list[dict[str, Any]]:
+        """Those of ``keys`` that can be asked for: each part has a value."""
+        codec = KeyCodec(self.key)
+        rows = (codec.decode(key) for key in keys)
+        return [row for row in rows if self.form.literals(row) is not None]
+
+    def _remembered(self, page: Page) -> list[Remembered]:
+        codec = KeyCodec(self.key)
+        try:
+            return [Remembered(codec.encode(row), row[ETAG]) for row in page.rows]
+        except KeyError as missing:
+            message = f"{self.name}: a row comes without {missing}; use replication: full"
+            raise DataError(message) from missing
+
+
+class _Journal:
+    """Writes down what is handed over, and names the snapshot as it is then."""
+
+    def __init__(self, folder: SnapshotFolder, differences: Differences, chain: list[Link]) -> None:
+        self._folder = folder
+        self._differences = differences
+        self._chain = chain
+        self._file: SnapshotFile | None = None
+        self._link: Link | None = None
+
+    def state(self, rows: list[Remembered]) -> dict[str, Any]:
+        """Remember ``rows``; the entry of the state that covers them."""
+        self._differences.remember(rows)
+        self._file = self._file or self._folder.begin()
+        self._link = self._file.append(rows)
+        return {"snapshot": as_state([*self._chain, self._link])}
+
+    def close(self) -> list[Link]:
+        """The snapshot at the end of the run; a chain that became long is written as one file."""
+        chain = [*self._chain, self._link] if self._link else self._chain
+        if len(chain) <= _LONGEST_CHAIN:
+            return chain
+        return [self._folder.begin().append(self._differences.remembered())]

@@ -1,0 +1,96 @@
+"""The key of an entity as OData conditions: one row, several rows, everything behind a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tap_d365fo.metadata.model import COMPANY_PROPERTY
+from tap_d365fo.reading.query import text_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_d365fo.metadata.model import Entity
+
+#: Types that F&O compares by ``gt`` in the order in which it sorts them. Enums are only equal or
+#: not (data-entities/odata.md); the order of a Guid is not said.
+_ORDERED = frozenset(
+    {"Edm.String", "Edm.Int16", "Edm.Int32", "Edm.Int64", "Edm.Decimal", "Edm.DateTimeOffset"}
+)
+
+_NUMBERS = frozenset({"Edm.Int16", "Edm.Int32", "Edm.Int64", "Edm.Decimal"})
+
+_BARE = frozenset({"Edm.Guid", "Edm.DateTimeOffset"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    name: str
+    edm_type: str
+
+
+class KeyForm:
+    """Writes conditions on the key of one entity, apart from the company, which a partition fixes.
+
+    A key is handled as the tuple of its OData literals: they can be kept in a state without losing
+    a digit.
+    """
+
+    def __init__(self, entity: Entity) -> None:
+        """Look at the key properties once."""
+        self._parts = [
+            _Part(p.name, p.edm_type)
+            for p in entity.properties
+            if p.is_key and p.name != COMPANY_PROPERTY
+        ]
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether "everything behind this row" can be asked for."""
+        return bool(self._parts) and all(p.edm_type in _ORDERED for p in self._parts)
+
+    def literals(self, row: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """The key of ``row``; None where a part has no value, or the entity no key of its own."""
+        found = [_literal(row.get(part.name), part.edm_type) for part in self._parts]
+        return tuple(f for f in found if f is not None) if found and None not in found else None
+
+    def equals(self, literals: tuple[str, ...]) -> str:
+        """The condition that a row has this key.
+
+        A ``*`` in a string is a wildcard to F&O, so further rows may come: compare what comes.
+        """
+        return " and ".join(
+            f"{part.name} eq {literal}" for part, literal in zip(self._parts, literals, strict=True)
+        )
+
+    def behind(self, literals: tuple[str, ...]) -> str | None:
+        """The condition that a row comes later in the order of the key.
+
+        None where it cannot be said: a ``*`` in any part but the last would match as a wildcard.
+        """
+        if not self.is_ordered or any("*" in literal for literal in literals[:-1]):
+            return None
+        terms = []
+        for position, literal in enumerate(literals):
+            same = [
+                f"{part.name} eq {value}"
+                for part, value in zip(self._parts[:position], literals, strict=False)
+            ]
+            terms.append(" and ".join([*same, f"{self._parts[position].name} gt {literal}"]))
+        return terms[0] if len(terms) == 1 else " or ".join(f"({term})" for term in terms)
+
+
+def _literal(value: Any, edm_type: str) -> str | None:  # noqa: ANN401 - a JSON value
+    """``value`` as it stands in a filter (data-entities/odata.md)."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if edm_type in _NUMBERS:
+        return format(Decimal(value), "f")
+    if edm_type in _BARE:
+        return str(value)
+    quoted = text_literal(str(value))
+    return quoted if edm_type.startswith("Edm.") else f"{edm_type}{quoted}"

@@ -1,0 +1,36 @@
+"""What a reading strategy hands over at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+#: A row as received, or of a deleted one only its key.
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Rows of one partition, and what its state becomes once they are committed.
+
+    Attributes:
+        rows: As received, ``@odata`` annotations included.
+        state: Entries of the partition's state; None removes one.
+        received_at: When the page came; records carry it, so that a replay gives the same ones.
+        deleted: Keys of rows that are gone.
+        size_bytes: Length of the JSON that the rows came in.
+        pages: Requests that the rows took.
+        expected: Rows that the whole partition has, where the server said so.
+    """
+
+    rows: list[Row]
+    state: Mapping[str, Any]
+    received_at: datetime
+    deleted: list[Row] = field(default_factory=list)
+    size_bytes: int = 0
+    pages: int = 1
+    expected: int | None = None

@@ -1,0 +1,180 @@
+"""What ``etag_scan`` remembers between runs: key and etag of every row, in files that never change.
+
+A STATE names the files of a snapshot, each with the length that counts and the digest of that
+length. So a run that is repeated from an older STATE finds what that STATE knew, whatever later
+runs wrote; two pipelines may share a folder; and a file that is lost, cut or altered is noticed and
+only costs a full read. A run appends to a file of its own, and what it appended is on disk before
+the STATE that names it leaves the process.
+
+A file is a sequence of gzip members of JSON lines ``[key, etag]``; a null etag says that the row is
+gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pipeline_core.errors import TransientError
+from pipeline_core.files import sync_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+#: Files that no run has used for so long belong to no state any more.
+_KEPT_S = 90 * 86400
+
+_READ_BYTES = 1024 * 1024
+
+_line = msgspec.json.Decoder(tuple[msgspec.Raw, str | None])
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """One row of a snapshot.
+
+    Attributes:
+        key: Its key as a JSON array, as received but for the case of the company.
+        etag: None where the row is gone.
+    """
+
+    key: bytes
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """So much of a file belongs to the snapshot.
+
+    Attributes:
+        name: File name within the folder of the partition.
+        length: Bytes that count.
+        digest: BLAKE2b-128 of them, in hex.
+    """
+
+    name: str
+    length: int
+    digest: str
+
+
+def links_of(state: object) -> tuple[Link, ...]:
+    """The snapshot that a state names; empty where it names none, or none that we can read."""
+    try:
+        return tuple(msgspec.convert(state or (), tuple[Link, ...]))
+    except msgspec.ValidationError:
+        return ()
+
+
+def as_state(chain: Sequence[Link]) -> list[dict[str, Any]]:
+    """A snapshot as it stands in the state."""
+    return [{"name": k.name, "length": k.length, "digest": k.digest} for k in chain]
+
+
+class SnapshotFolder:
+    """The snapshots of one partition."""
+
+    def __init__(self, path: Path) -> None:
+        """Use ``path``, which is made when something is first written."""
+        self._path = path
+
+    def is_intact(self, chain: Sequence[Link]) -> bool:
+        """Whether every file is there with the content that the state speaks of."""
+        return bool(chain) and all(self._digest(link) == link.digest for link in chain)
+
+    def read(self, chain: Sequence[Link]) -> Iterator[Remembered]:
+        """All entries in the order in which they were written: a later one replaces an earlier."""
+        for link in chain:
+            with (self._path / link.name).open("rb") as file:
+                packed = file.read(link.length)
+            with gzip.GzipFile(fileobj=io.BytesIO(packed)) as lines:
+                for line in lines:
+                    key, etag = _line.decode(line)
+                    yield Remembered(bytes(key), etag)
+
+    def begin(self) -> SnapshotFile:
+        """A new file of this run.
+
+        Raises:
+            TransientError: the folder cannot be written.
+        """
+        try:
+            self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return SnapshotFile(self._path / f"{uuid.uuid4().hex}.snapshot")
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+
+    def tidy(self, chain: Sequence[Link]) -> None:
+        """Mark the files of ``chain`` as used, and remove those that nobody used for months."""
+        oldest = time.time() - _KEPT_S
+        named = {link.name for link in chain}
+        with contextlib.suppress(OSError):  # house-keeping must not fail a run
+            for file in self._path.glob("*.snapshot"):
+                if file.name in named:
+                    os.utime(file)
+                elif file.stat().st_mtime < oldest:
+                    file.unlink()
+
+    def _digest(self, link: Link) -> str | None:
+        digest = _new_digest()
+        left = link.length
+        try:
+            with (self._path / link.name).open("rb") as file:
+                while left and (read := file.read(min(left, _READ_BYTES))):
+                    digest.update(read)
+                    left -= len(read)
+        except OSError:
+            return None
+        return None if left else digest.hexdigest()
+
+
+class SnapshotFile:
+    """A file that grows by whole members."""
+
+    def __init__(self, path: Path) -> None:
+        """Create ``path``."""
+        self._path = path
+        self._length = 0
+        self._digest = _new_digest()
+        with path.open("xb"):
+            path.chmod(0o600)
+        sync_directory(path.parent)
+
+    def append(self, rows: Iterable[Remembered]) -> Link:
+        """Add ``rows`` for good; the link covers everything so far.
+
+        Raises:
+            TransientError: the disk is full or read-only.
+        """
+        lines = [b"[%b,%b]" % (row.key, msgspec.json.encode(row.etag)) for row in rows]
+        member = gzip.compress(b"\n".join([*lines, b""]), compresslevel=1, mtime=0)
+        try:
+            with self._path.open("r+b") as file:
+                # A member that could not be written whole before is overwritten.
+                file.seek(self._length)
+                file.write(member)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+        self._length += len(member)
+        self._digest.update(member)
+        return Link(self._path.name, self._length, self._digest.hexdigest())
+
+
+def _new_digest() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16)
+
+
+def _unwritable(path: Path, error: OSError) -> TransientError:
+    return TransientError(f"snapshot_path: {path} cannot be written: {error.strerror}")
