@@ -12,6 +12,7 @@ from contoso_sandbox.d365.listing import Listings
 from contoso_sandbox.d365.reading import Reader
 from contoso_sandbox.d365.request_log import LoggedRequest, RequestLog
 from contoso_sandbox.d365.service import Service
+from contoso_sandbox.d365.traits import FINANCE_AND_OPERATIONS, NumbersAsStrings, Traits
 from contoso_sandbox.faults import Asked, Faults
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from contoso_sandbox.faults.wire import Sent
     from contoso_sandbox.model import Environment
 
-__all__ = ["D365", "LoggedRequest", "RequestLog", "TokenVerifier"]
+__all__ = ["D365", "LoggedRequest", "NumbersAsStrings", "RequestLog", "TokenVerifier", "Traits"]
 
 
 class D365:
@@ -47,6 +48,7 @@ class D365:
         default_company: str,
         page_size: int = 10_000,
         fixed_tokens: Collection[str] = (),
+        traits: Traits = FINANCE_AND_OPERATIONS,
     ) -> None:
         """Serve ``environment`` from a DuckDB database.
 
@@ -60,14 +62,24 @@ class D365:
             default_company: Company of the application user.
             page_size: Most rows in one answer.
             fixed_tokens: Bearer tokens accepted unchecked.
+            traits: In what the server differs from F&O; ``traits`` may be set later, too.
         """
         self.applications = set(applications)
         self.requests = RequestLog()
-        reader = Reader(environment, cursor, Listings(), default_company, page_size)
+        self._reader = Reader(environment, cursor, Listings(), default_company, page_size)
         gate = Gate(tokens, tenant_id, self.applications, frozenset(fixed_tokens))
-        self._shell = Shell(Service(reader), gate, url="")
+        self._shell = Shell(Service(self._reader, traits), gate, url="")
         self.faults = Faults(self._shell, self._record)
         self.app: ASGIApp = self.faults
+
+    @property
+    def traits(self) -> Traits:
+        """In what the server differs from F&O."""
+        return self._shell.service.traits
+
+    @traits.setter
+    def traits(self, traits: Traits) -> None:
+        self._shell.service = Service(self._reader, traits)
 
     @property
     def url(self) -> str:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 #: Requests that read at the same time; each holds a DuckDB cursor and up to a page of JSON.
 _READERS = 8
+#: IIS's request filtering, substatus 404.15 (learn.microsoft.com, "HTTP status codes in IIS").
+_QUERY_TOO_LONG = (
+    b"<html><head><title>404 - File or directory not found.</title></head><body>"
+    b"<h2>404 - File or directory not found.</h2></body></html>"
+)
 #: Where the shell leaves, in the ASGI scope, what the request log is to say of the request.
 LOGGED = "contoso_sandbox.logged"
 
@@ -32,7 +37,7 @@ class Shell:
 
     def __init__(self, service: Service, gate: Gate, url: str) -> None:
         """Serve ``service`` at ``url``, the environment's one true URL (the audience of tokens)."""
-        self._service = service
+        self.service = service
         self._gate = gate
         self._readers = asyncio.Semaphore(_READERS)
         self.url = url
@@ -84,6 +89,9 @@ class Shell:
         return replace(reply, headers=headers, chunks=chunks)
 
     def _reply(self, call: Call, authorization: str) -> Reply:
+        limit = self.service.traits.max_query_chars
+        if limit is not None and len(call.query) > limit:
+            return Reply(404, [_QUERY_TOO_LONG], headers={"content-type": "text/html"})
         if not self._gate.admits(authorization, audience=self.url):
             return Reply(401, (), headers={"www-authenticate": "Bearer"})
-        return self._service.answer(call)
+        return self.service.answer(call)
