@@ -15,6 +15,7 @@ from cryptography import x509
 from contoso_sandbox.control import create_control_app
 from contoso_sandbox.d365 import D365
 from contoso_sandbox.entra import Registration, Tenant, create_app
+from contoso_sandbox.faults import Faults
 from contoso_sandbox.serving import HttpsServer
 from contoso_sandbox.state import Credentials, RunningBox, forget_running, meltano_settings
 from contoso_sandbox.tableau import TableauServer
@@ -57,7 +58,9 @@ class Contoso:
         ca_bundle: PEM that clients must trust.
         world: The data behind D365.
         tenant: Entra ID.
-        d365: The environment; ``d365.requests`` tells what was read.
+        entra_faults: What goes wrong at the tenant's endpoints.
+        d365: The environment; ``d365.requests`` tells what was read, ``d365.faults`` what goes
+            wrong.
         tableau: The Tableau site.
     """
 
@@ -84,6 +87,7 @@ class Contoso:
         self.tenant.register(
             Registration(credentials.client_id, credentials.client_secret, certificate)
         )
+        self.entra_faults = Faults(create_app(self.tenant))
         self.d365 = D365(
             world.environment,
             world.cursor,
@@ -156,7 +160,7 @@ class Contoso:
         parts.callback(_stop_together, servers)
         for app, port in (
             (control, ports.control),
-            (create_app(self.tenant), ports.entra),
+            (self.entra_faults, ports.entra),
             (self.d365.app, ports.d365),
             (self.tableau.app, ports.tableau),
         ):

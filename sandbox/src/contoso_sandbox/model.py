@@ -46,7 +46,6 @@ SQL_TYPES = {
     AxType.STRING: "VARCHAR",
     AxType.INT32: "INTEGER",
     AxType.INT64: "BIGINT",
-    AxType.REAL: "DECIMAL(32, 6)",
     AxType.DATE: "TIMESTAMP",
     AxType.UTC_DATE_TIME: "TIMESTAMP",
     AxType.ENUM: "VARCHAR",
@@ -66,6 +65,7 @@ class Property:
         nullable: As published: strings and enums are, dates, numbers and key parts are not.
         label: English label (``/metadata/Labels``), served under ``label_id``.
         scale: Decimal digits of a ``REAL`` (exchange rates carry 16).
+        max_length: Most characters of a ``STRING``, where it is no memo.
     """
 
     name: str
@@ -75,12 +75,18 @@ class Property:
     label: str = ""
     label_id: str = ""
     scale: int = 6
+    max_length: int | None = None
+
+    @property
+    def precision(self) -> int:
+        """All digits of a ``REAL``."""
+        return 38 if self.scale > 6 else 32  # noqa: PLR2004 - money's scale
 
     @property
     def sql_type(self) -> str:
         """Column type in the DuckDB table."""
         if self.ax_type is AxType.REAL:
-            return f"DECIMAL(38, {self.scale})" if self.scale > 6 else SQL_TYPES[AxType.REAL]  # noqa: PLR2004 - money's scale
+            return f"DECIMAL({self.precision}, {self.scale})"
         return SQL_TYPES[self.ax_type]
 
 

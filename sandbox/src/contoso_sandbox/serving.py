@@ -6,12 +6,16 @@ import asyncio
 import socket
 import threading
 import time
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from contoso_sandbox.faults.wire import TRANSPORT
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from contoso_sandbox.tls import Tls
 
@@ -21,6 +25,29 @@ _START_DEADLINE_S = 20.0
 
 class PortBusyError(RuntimeError):
     """The wanted port on 127.0.0.1 is taken by another process."""
+
+
+class _Connection(H11Protocol):
+    """A connection that the application can break, and whose ``Date`` it can set."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Hand the transport down to the application, in each request's scope."""
+        super().connection_made(transport)
+        application = self.app
+
+        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
+            async def dated(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    headers = list(message["headers"])
+                    if not any(name == b"date" for name, _ in headers):
+                        headers.append((b"date", formatdate(usegmt=True).encode()))
+                    message = {**message, "headers": headers}
+                await send(message)
+
+            scope["extensions"] = {**scope.get("extensions", {}), TRANSPORT: transport}
+            await application(scope, receive, dated)
+
+        self.app = with_transport
 
 
 class _Server(uvicorn.Server):
@@ -67,6 +94,8 @@ class HttpsServer:
             ssl_certfile=str(tls.server_chain),
             log_config=None,
             access_log=False,
+            http=_Connection,
+            date_header=False,  # _Connection's: uvicorn's would stand beside one that a fault sets
             lifespan="off",
             ws="none",
             timeout_keep_alive=120,

@@ -30,3 +30,17 @@ def own_site(tls: Tls) -> Iterator[Site]:
     """The small environment for a test that changes its rows."""
     with Site.small(tls) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def _faulty(tls: Tls) -> Iterator[Site]:
+    with Site.small(tls) as served:
+        yield served
+
+
+@pytest.fixture
+def faulty(_faulty: Site) -> Iterator[Site]:
+    """The small environment for a test that scripts faults; the next test finds it behaving."""
+    _faulty.d365.requests.clear()
+    yield _faulty
+    _faulty.d365.faults.clear()

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from contoso_sandbox.d365.app import Shell
+from contoso_sandbox.d365.app import LOGGED, Shell
 from contoso_sandbox.d365.bearer import Gate, TokenVerifier
 from contoso_sandbox.d365.listing import Listings
 from contoso_sandbox.d365.reading import Reader
 from contoso_sandbox.d365.request_log import LoggedRequest, RequestLog
 from contoso_sandbox.d365.service import Service
+from contoso_sandbox.d365.traits import FINANCE_AND_OPERATIONS, NumbersAsStrings, Traits
+from contoso_sandbox.faults import Asked, Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from duckdb import DuckDBPyConnection
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Scope
 
+    from contoso_sandbox.faults.wire import Sent
     from contoso_sandbox.model import Environment
 
-__all__ = ["D365", "LoggedRequest", "RequestLog", "TokenVerifier"]
+__all__ = ["D365", "LoggedRequest", "NumbersAsStrings", "RequestLog", "TokenVerifier", "Traits"]
 
 
 class D365:
     """One environment.
 
     Attributes:
-        app: The ASGI application. Whatever is to happen to requests or answers on their way
-            (scripted faults) wraps it from outside.
+        app: The ASGI application: the environment behind its layer of faults.
+        faults: What goes wrong; nothing, until a test says so.
         requests: What was asked and how many rows travelled.
         applications: Client ids registered in the environment; a token of any other gets 401.
     """
@@ -43,6 +48,7 @@ class D365:
         default_company: str,
         page_size: int = 10_000,
         fixed_tokens: Collection[str] = (),
+        traits: Traits = FINANCE_AND_OPERATIONS,
     ) -> None:
         """Serve ``environment`` from a DuckDB database.
 
@@ -56,13 +62,24 @@ class D365:
             default_company: Company of the application user.
             page_size: Most rows in one answer.
             fixed_tokens: Bearer tokens accepted unchecked.
+            traits: In what the server differs from F&O; ``traits`` may be set later, too.
         """
         self.applications = set(applications)
         self.requests = RequestLog()
-        reader = Reader(environment, cursor, Listings(), default_company, page_size)
+        self._reader = Reader(environment, cursor, Listings(), default_company, page_size)
         gate = Gate(tokens, tenant_id, self.applications, frozenset(fixed_tokens))
-        self._shell = Shell(Service(reader), gate, self.requests, url="")
-        self.app: ASGIApp = self._shell
+        self._shell = Shell(Service(self._reader, traits), gate, url="")
+        self.faults = Faults(self._shell, self._record)
+        self.app: ASGIApp = self.faults
+
+    @property
+    def traits(self) -> Traits:
+        """In what the server differs from F&O."""
+        return self._shell.service.traits
+
+    @traits.setter
+    def traits(self, traits: Traits) -> None:
+        self._shell.service = Service(self._reader, traits)
 
     @property
     def url(self) -> str:
@@ -72,3 +89,24 @@ class D365:
     @url.setter
     def url(self, url: str) -> None:
         self._shell.url = url.rstrip("/")
+
+    def _record(self, scope: Scope, sent: Sent, fault: str) -> None:
+        # Before the answer leaves: whoever has received it finds it in the log.
+        logged: LoggedRequest | None = scope.get(LOGGED)
+        if logged is None:  # a fault answered in the environment's place
+            asked = Asked.of(scope)
+            logged = LoggedRequest(
+                at=datetime.now(UTC),
+                method=asked.method,
+                path=asked.path,
+                query=asked.query,
+                entity_set=asked.entity_set,
+                status=sent.status,
+                rows=0,
+                bytes=sent.bytes,
+                duration_ms=0,
+            )
+        rows = logged.rows if sent.rows is None else sent.rows
+        self.requests.add(
+            replace(logged, status=sent.status, rows=rows, bytes=sent.bytes, fault=fault)
+        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
 from contoso_sandbox.d365.names import CORE_TERMS, DATA_ENTITIES, edm_type
+from contoso_sandbox.model import AxType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from contoso_sandbox.model import EntitySet, EnumType, Environment, Navigation, Property
 
 
-def edmx(environment: Environment) -> bytes:
-    """Write the whole document."""
-    return "".join(_document(environment)).encode()
+def edmx(environment: Environment, *, facets: bool = False) -> bytes:
+    """Write the whole document; ``facets`` (MaxLength, Precision, Scale) only some builds have."""
+    return "".join(_document(environment, facets=facets)).encode()
 
 
-def _document(environment: Environment) -> Iterator[str]:
+def _document(environment: Environment, *, facets: bool) -> Iterator[str]:
     yield '<?xml version="1.0" encoding="utf-8"?>'
     yield '<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx">'
     yield "<edmx:DataServices>"
@@ -30,7 +31,7 @@ def _document(environment: Environment) -> Iterator[str]:
     for enum in environment.enums.values():
         yield from _enum(enum)
     for entity_set in environment.entity_sets.values():
-        yield from _entity_type(entity_set, environment.entity_sets)
+        yield from _entity_type(entity_set, environment.entity_sets, facets=facets)
     yield '<EntityContainer Name="Resources">'
     for entity_set in environment.entity_sets.values():
         yield from _entity_set(entity_set)
@@ -44,7 +45,9 @@ def _enum(enum: EnumType) -> Iterator[str]:
     yield "</EnumType>"
 
 
-def _entity_type(entity_set: EntitySet, sets: Mapping[str, EntitySet]) -> Iterator[str]:
+def _entity_type(
+    entity_set: EntitySet, sets: Mapping[str, EntitySet], *, facets: bool
+) -> Iterator[str]:
     yield f"<EntityType Name={quoteattr(entity_set.entity)}>"
     if entity_set.key:
         yield "<Key>"
@@ -52,7 +55,7 @@ def _entity_type(entity_set: EntitySet, sets: Mapping[str, EntitySet]) -> Iterat
             yield f"<PropertyRef Name={quoteattr(name)}/>"
         yield "</Key>"
     for column in entity_set.properties:
-        yield from _property(column, required=column.name in entity_set.key)
+        yield from _property(column, required=column.name in entity_set.key, facets=facets)
     for navigation in entity_set.navigations:
         yield from _navigation(navigation, sets)
     if entity_set.label_id:
@@ -60,15 +63,27 @@ def _entity_type(entity_set: EntitySet, sets: Mapping[str, EntitySet]) -> Iterat
     yield "</EntityType>"
 
 
-def _property(column: Property, *, required: bool) -> Iterator[str]:
+def _property(column: Property, *, required: bool, facets: bool) -> Iterator[str]:
     nullable = "" if column.nullable else ' Nullable="false"'
-    yield f"<Property Name={quoteattr(column.name)} Type={quoteattr(edm_type(column))}{nullable}>"
+    told = _facets(column) if facets else ""
+    yield f"<Property Name={quoteattr(column.name)} Type={quoteattr(edm_type(column))}"
+    yield f"{nullable}{told}>"
     if required:
         yield f'<Annotation Term="{CORE_TERMS}.IsRequired" Bool="true"/>'
     if column.label_id:
         yield _label(column.label_id)
     ax_type = f"{CORE_TERMS}.AXType/{column.ax_type}"
     yield f'<Annotation Term="{CORE_TERMS}.AXType" EnumMember="{ax_type}"/></Property>'
+
+
+def _facets(column: Property) -> str:
+    match column.ax_type:
+        case AxType.STRING if column.max_length is not None:
+            return f' MaxLength="{column.max_length}"'
+        case AxType.REAL:
+            return f' Precision="{column.precision}" Scale="{column.scale}"'
+        case _:
+            return ""
 
 
 def _navigation(navigation: Navigation, sets: Mapping[str, EntitySet]) -> Iterator[str]:

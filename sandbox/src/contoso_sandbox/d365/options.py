@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,11 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from contoso_sandbox.d365.filters.nodes import Node
+    from contoso_sandbox.d365.traits import Traits
     from contoso_sandbox.model import EntitySet, Navigation
 
 _KNOWN = {"$filter", "$select", "$orderby", "$top", "$skip", "$count", "$expand", "$format"}
 #: Marks the continuation of a client's own ``$top`` where nothing else would: see ``Options.next``.
 LIMITED_WALK = "limited-walk"
+#: Options that a nextLink replaces.
+_POSITION = {"$skip", "$top", "$skiptoken", LIMITED_WALK}
+_TOKEN = re.compile(rb"(\d+)/(\d*)")
 _EXPAND_ITEM = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
@@ -65,7 +71,7 @@ class Options:
         """Return how many rows the client still wants in all; ``None`` for the rest."""
         return None if self.continues else self.top
 
-    def next_query(self, page_size: int) -> str:
+    def next_query(self, page_size: int, traits: Traits) -> str:
         """Write the query of the next page: the same options, then ``$skip`` and ``$top``.
 
         F&O's links carry ``$skip=10000&$top=10000`` (support.cleo.com, article 360052403334), so
@@ -73,11 +79,15 @@ class Options:
         ``$skip`` therefore means "go on"; the one walk for which that would be wrong, a client's
         ``$top`` with exactly one page left to send, carries a marker.
         """
-        top = page_size if self.continues or self.top is None else self.top - page_size
-        kept = [
-            (key, value) for key, value in self.raw if key not in {"$skip", "$top", LIMITED_WALK}
-        ]
-        kept += [("$skip", str(self.skip + page_size)), ("$top", str(top))]
+        advance = traits.advance(page_size)
+        skip, left = self.skip + advance, self.limit
+        kept = [(key, value) for key, value in self.raw if key not in _POSITION]
+        if traits.skip_tokens:
+            token = _token(skip, None if left is None else left - advance)
+            kept.append(("$skiptoken", token))
+            return "&".join(f"{_escape(key)}={_escape(value)}" for key, value in kept)
+        top = page_size if left is None else left - advance
+        kept += [("$skip", str(skip)), ("$top", str(top))]
         if top == page_size and not self.continues and self.top is not None:
             kept.append((LIMITED_WALK, "true"))
         return "&".join(f"{_escape(key)}={_escape(value)}" for key, value in kept)
@@ -89,6 +99,7 @@ def parse_options(
     sets: Mapping[str, EntitySet],
     *,
     page_size: int,
+    skip_tokens: bool = False,
 ) -> Options:
     """Read the query string of a request for ``entity_set``.
 
@@ -98,9 +109,14 @@ def parse_options(
     raw = tuple(parse_qsl(query, keep_blank_values=True))
     given = dict(raw)
     for key in given:
-        if key.startswith("$") and key not in _KNOWN:
+        known = key in _KNOWN or (skip_tokens and key == "$skiptoken")
+        if key.startswith("$") and not known:
             reject(f"The query parameter '{key}' is not supported.")
     top, skip = _whole(given, "$top"), _whole(given, "$skip") or 0
+    continues = top == page_size and skip > 0 and LIMITED_WALK not in given and not skip_tokens
+    if "$skiptoken" in given:
+        skip, top = _position(given["$skiptoken"])
+        continues = False
     return Options(
         raw=raw,
         filter=parse_filter(given["$filter"]) if "$filter" in given else None,
@@ -111,7 +127,7 @@ def parse_options(
         skip=skip,
         count=_flag(given, "$count"),
         cross_company=given.get("cross-company", "").lower() == "true",
-        continues=top == page_size and skip > 0 and LIMITED_WALK not in given,
+        continues=continues,
     )
 
 
@@ -189,6 +205,22 @@ def _whole(given: Mapping[str, str], key: str) -> int | None:
     if not (value.isascii() and value.isdecimal()):
         reject(f"Invalid value '{value}' for {key} query option found.")
     return int(value)
+
+
+def _token(skip: int, left: int | None) -> str:
+    """Write where a walk stands and how many rows the client still wants."""
+    text = f"{skip}/{'' if left is None else left}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _position(token: str) -> tuple[int, int | None]:
+    try:
+        match = _TOKEN.fullmatch(base64.urlsafe_b64decode(token.encode()))
+    except (binascii.Error, UnicodeEncodeError):
+        match = None
+    if match is None:
+        reject(f"Invalid value '{token}' for $skiptoken query option found.")
+    return int(match[1]), int(match[2]) if match[2] else None
 
 
 def _flag(given: Mapping[str, str], key: str) -> bool:

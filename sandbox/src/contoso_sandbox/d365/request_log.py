@@ -21,8 +21,10 @@ class LoggedRequest:
 
     Attributes:
         entity_set: The set that was read, where the path named one.
-        rows: Rows in the answer (``$batch``: of all parts).
+        status: As sent; 0 where the connection broke before a status line.
+        rows: Rows in the answer (``$batch``: of all parts); 0 where it could not be read.
         bytes: Length of the body as sent, after compression.
+        fault: Names of the scripted faults that struck it.
     """
 
     at: datetime
@@ -34,6 +36,7 @@ class LoggedRequest:
     rows: int
     bytes: int
     duration_ms: float
+    fault: str = ""
 
 
 class RequestLog:

@@ -26,12 +26,13 @@ from contoso_sandbox.d365.keys import parse_key
 from contoso_sandbox.d365.metadata import MetadataService
 from contoso_sandbox.d365.names import DATA_ENTITIES
 from contoso_sandbox.d365.options import Options, parse_options
+from contoso_sandbox.d365.traits import FINANCE_AND_OPERATIONS, Traits
 from contoso_sandbox.d365.wire import Detail, RowForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from contoso_sandbox.d365.reading import Reader
+    from contoso_sandbox.d365.reading import Page, Reader
     from contoso_sandbox.model import EntitySet
 
 _RESOURCE = re.compile(r"(?P<name>\w+)(?:\((?P<key>.*)\))?(?P<count>/\$count)?", re.DOTALL)
@@ -78,6 +79,7 @@ class Service:
     """The services of one environment under ``/data`` and ``/metadata``."""
 
     reader: Reader
+    traits: Traits = FINANCE_AND_OPERATIONS
 
     def answer(self, call: Call) -> Reply:
         """Answer ``call``; refusals are answers too."""
@@ -97,7 +99,7 @@ class Service:
         head, _, resource = rest.partition("/")
         if head.lower() == "data":
             return self._data(call, resource)
-        if head.lower() == "metadata":
+        if head.lower() == "metadata" and self.traits.metadata_service:
             if call.method != "GET":
                 raise not_allowed(call.method)
             match = _RESOURCE.fullmatch(resource)
@@ -131,7 +133,13 @@ class Service:
 
     def _read(self, call: Call, entity_set: EntitySet, key: str | None, *, count: bool) -> Reply:
         sets = self.reader.environment.entity_sets
-        options = parse_options(call.query, entity_set, sets, page_size=self.reader.page_size)
+        options = parse_options(
+            call.query,
+            entity_set,
+            sets,
+            page_size=self.reader.page_size,
+            skip_tokens=self.traits.skip_tokens,
+        )
         if count:
             total = self.reader.count(entity_set, options)
             return Reply(200, [str(total).encode()], _headers("text/plain"), entity_set.name)
@@ -142,38 +150,46 @@ class Service:
 
     def _page(self, call: Call, entity_set: EntitySet, options: Options, detail: Detail) -> Reply:
         root = f"{call.origin}/data/"
-        form = RowForm(detail, root, options.select)
+        strings = self.traits.strings_for(call.accept)
+        form = RowForm(detail, root, options.select, numbers_as_strings=strings)
         page = self.reader.page(entity_set, options, form)
         opening = []
         if detail is not Detail.NONE:
             opening.append(f'"@odata.context":"{root}{_context(entity_set, options)}"')
         if page.total is not None:
-            opening.append(f'"@odata.count":{page.total}')
+            total = f'"{page.total}"' if strings else page.total
+            opening.append(f'"@odata.count":{total}')
         opening.append('"value":[')
         closing = "]}"
-        if page.rows.more:
-            query = options.next_query(self.reader.page_size)
-            link = json.dumps(f"{root}{entity_set.name}?{query}")
+        if page.rows.more or self._is_followed_by_nothing(page, options):
+            query = options.next_query(self.reader.page_size, self.traits)
+            link = json.dumps(self.traits.link(root, entity_set.name, query))
             closing = f'],"@odata.nextLink":{link}}}'
         chunks = [("{" + ",".join(opening)).encode()]
         for position, chunk in enumerate(page.rows.chunks):
             chunks.append(b"," + chunk if position else chunk)
         chunks.append(closing.encode())
-        return Reply(200, chunks, _json(detail), entity_set.name, page.rows.count)
+        headers = _json(detail, strings=strings)
+        return Reply(200, chunks, headers, entity_set.name, page.rows.count)
+
+    def _is_followed_by_nothing(self, page: Page, options: Options) -> bool:
+        full = page.rows.count == self.reader.page_size
+        return self.traits.empty_last_page and full and options.limit is None
 
     def _row(
         self, call: Call, entity_set: EntitySet, key: str, options: Options, detail: Detail
     ) -> Reply:
         root = f"{call.origin}/data/"
         condition = parse_key(key, entity_set)
-        form = RowForm(detail, root, options.select)
+        strings = self.traits.strings_for(call.accept)
+        form = RowForm(detail, root, options.select, numbers_as_strings=strings)
         row = self.reader.row(entity_set, condition, options, form)
         if row is None:
             raise no_such_row(entity_set.name)
         if detail is not Detail.NONE:
             context = f"{root}{_context(entity_set, options)}/$entity"
             row = f'{{"@odata.context":"{context}",'.encode() + row[1:]
-        return Reply(200, [row], _json(detail), entity_set.name, 1)
+        return Reply(200, [row], _json(detail, strings=strings), entity_set.name, 1)
 
     def _batch(self, call: Call) -> Reply:
         replies = []
@@ -204,7 +220,7 @@ class Service:
 
     @cached_property
     def _edmx(self) -> bytes:
-        return edmx(self.reader.environment)
+        return edmx(self.reader.environment, facets=self.traits.facets)
 
     @cached_property
     def _metadata(self) -> MetadataService:
@@ -231,8 +247,9 @@ def _detail(accept: str) -> Detail:
     return Detail.MINIMAL
 
 
-def _json(detail: Detail) -> dict[str, str]:
-    return _headers(f"application/json; odata.metadata={detail}; odata.streaming=true")
+def _json(detail: Detail, *, strings: bool = False) -> dict[str, str]:
+    exact = "; IEEE754Compatible=true" if strings else ""
+    return _headers(f"application/json; odata.metadata={detail}; odata.streaming=true{exact}")
 
 
 def _headers(content_type: str) -> dict[str, str]:

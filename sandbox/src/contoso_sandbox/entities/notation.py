@@ -15,6 +15,9 @@ from contoso_sandbox.model import AxType, EnumType, Property
 
 #: Digits of an exchange rate, which F&O keeps apart from those of an amount.
 RATE_SCALE = 16
+AMOUNT_SCALE = 6
+#: Longest value of a key part in Contoso's data, and more than F&O's usual 20 characters.
+KEY_LENGTH = 60
 
 _TYPES = {
     "String": AxType.STRING,
@@ -96,5 +99,7 @@ def _parse_property(entry: str) -> Property:
         nullable=ax_type in {AxType.STRING, AxType.ENUM} and not is_key,
         label=label_of(name),
         label_id=_LABEL_IDS.get(name, f"@Contoso:{name}"),
-        **({"scale": RATE_SCALE} if word == "Rate" else {}),
+        scale=RATE_SCALE if word == "Rate" else AMOUNT_SCALE,
+        # A company id has four characters; what else is known to be short is a key.
+        max_length={"dataAreaId": 4}.get(name, KEY_LENGTH if is_key else None),
     )
