@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import singerlib as singer
@@ -100,7 +98,7 @@ class EntityStream(Stream):
                     stream=stream_map.stream_alias,
                     record=mapped,
                     version=self._stream_version,
-                    time_extracted=datetime.now(UTC),
+                    time_extracted=self._source.reader.received_at,
                 )
 
     def _sync_records(
@@ -117,7 +115,7 @@ class EntityStream(Stream):
         first = all(self._state_of(p).get(_BOOKMARK) is None for p in partitions)
         if anew or first or plan.strategy is Strategy.FULL:
             # A version tells the target which rows this read saw; what it did not see is gone.
-            self._stream_version = int(time.time() * 1000)
+            self._stream_version = int(self._source.started_at.timestamp() * 1000)
         self._emitted = 0
         with self.get_record_counter() as counter, self.get_sync_timer():
             for partition in partitions:

@@ -65,7 +65,13 @@ def overlapping(next_url: str, rows: int, *, current: str) -> str:
 
 
 class PageReader:
-    """Reads documents and pages through one client."""
+    """Reads documents and pages through one client.
+
+    Attributes:
+        received_at: When the latest page had come.
+    """
+
+    received_at: datetime | None = None
 
     def __init__(self, client: Fetcher, links: LinkRebaser) -> None:
         """Fetch by ``client``; trust links only as far as ``links`` does."""
@@ -88,6 +94,7 @@ class PageReader:
             message = f"{urlsplit(url).path} answered with JSON that is no page of rows"
             raise DataError(message)
         count = answer.document.get("@odata.count")
+        self.received_at = answer.received_at
         return Page(
             url=url,
             rows=rows,
