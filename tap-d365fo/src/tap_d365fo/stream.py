@@ -8,6 +8,7 @@ from singer_sdk import singerlib as singer
 from singer_sdk.streams.core import Stream
 
 from pipeline_core.errors import ConfigError
+from tap_d365fo.batch import StreamBatches
 from tap_d365fo.metadata.edm import json_schema, selected_by_default
 from tap_d365fo.partition import Partition
 from tap_d365fo.reading.plan import ReadPlan, Strategy, plan_reading
@@ -15,7 +16,7 @@ from tap_d365fo.reading.progress import Progress
 from tap_d365fo.reading.rows import RowDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from singer_sdk import Catalog
 
@@ -76,6 +77,9 @@ class EntityStream(Stream):
         if not self.primary_keys:
             self.primary_keys = self._entity.key
 
+    def get_batch_config(self, config: object) -> None:
+        """None: files are written where RECORD messages are, not by the SDK's own BATCH mode."""
+
     def get_records(self, context: object) -> Generator[dict[str, Any]]:
         """Records of all partitions, for callers of the SDK that want rows without messages."""
         del context
@@ -113,9 +117,11 @@ class EntityStream(Stream):
         partitions = self._partitions(plan)
         anew = any(p.must_start_over(self._state_of(p)) for p in partitions)
         first = all(self._state_of(p).get(_BOOKMARK) is None for p in partitions)
+        version = None
         if anew or first or plan.strategy is Strategy.FULL:
             # A version tells the target which rows this read saw; what it did not see is gone.
-            self._stream_version = int(self._source.started_at.timestamp() * 1000)
+            version = int(self._source.started_at.timestamp() * 1000)
+        self._stream_version, self._batches = self._transport(version)
         self._emitted = 0
         with self.get_record_counter() as counter, self.get_sync_timer():
             for partition in partitions:
@@ -127,6 +133,24 @@ class EntityStream(Stream):
                 self._write_activate_version_message(self._stream_version)
             self.state_manager.is_flushed = False
             self._write_state_message()
+
+    def _transport(self, version: int | None) -> tuple[int | None, StreamBatches | None]:
+        """The version to send, and the files to write in place of RECORD messages."""
+        settings = self._source.settings
+        # A connection test breaks off after one record, and that must be a RECORD.
+        asked = settings.batch if self.ABORT_AT_RECORD_COUNT is None else None
+        config, sent = settings.batch_full_reads.applied(asked, version)
+        if asked is not None and config is None:
+            self.logger.info(
+                "%s: as RECORD messages, because a BATCH cannot tell what is gone; see "
+                "batch_full_reads",
+                self.name,
+            )
+        if sent != version:
+            self.logger.warning("%s: rows that are gone in F&O stay in the target", self.name)
+        if config is None:
+            return sent, None
+        return sent, StreamBatches(config, self.stream_maps, self._d365_tap.audit, version=sent)
 
     def _read(
         self, partition: Partition, *, anew: bool, write_messages: bool
@@ -144,13 +168,8 @@ class EntityStream(Stream):
         state = self._state_of(partition)
         moved: dict[str, Any] = {}
         for rows, moved in partition.pages({} if anew else state):
-            for row in rows:
-                self._check_max_record_limit(self._emitted)
-                record = decode.record(row)
-                if write_messages:
-                    self._write_record_message(record)
-                self._emitted += 1
-                yield record
+            records = (decode.record(row) for row in rows)
+            yield from self._emit(records) if write_messages else records
             progress.page(len(rows))
             if moved and not anew:
                 state.update(moved)
@@ -170,6 +189,20 @@ class EntityStream(Stream):
             pages=progress.pages,
         )
         progress.finished()
+
+    def _emit(self, records: Iterable[dict[str, Any]]) -> Generator[dict[str, Any], None, None]:
+        """Write the records of one page, as files or as messages."""
+        if self._batches is not None:
+            page = list(records)
+            for message in self._batches.messages(page):
+                self._tap.write_message(message)
+            yield from page
+            return
+        for record in records:
+            self._check_max_record_limit(self._emitted)
+            self._write_record_message(record)
+            self._emitted += 1
+            yield record
 
     def _check_not_locked_out(
         self, partition: Partition, *, rows_before: int | None, rows: int

@@ -73,6 +73,7 @@ class TapD365FO(Tap):
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
         PluginCapabilities.ABOUT,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
@@ -136,6 +137,11 @@ class TapD365FO(Tap):
         command = super().get_singer_command()
         command.help = _HELP
         return command
+
+    @property
+    def audit(self) -> RunAudit:
+        """The figures of this run."""
+        return self._audit
 
     def settings_of(self, entity_set: str) -> EntitySettings:
         """What ``entity_settings`` says of one set, or the defaults."""
