@@ -100,7 +100,7 @@ def test_settings_take_the_form_that_the_services_want() -> None:
         pytest.param({"client_secret": None}, "exactly one of", id="no credential"),
         pytest.param({"ca_bundle": "/nowhere.pem"}, "ca_bundle names no", id="no such file"),
         pytest.param({"companies": []}, "companies must name", id="no company"),
-        pytest.param({"batch_config": {"x": 1}}, "batch_config is not", id="no batches"),
+        pytest.param({"batch_config": {"x": 1}}, "batch_config needs", id="half a batch"),
         pytest.param({"start_date": "yesterday"}, "start_date must be", id="no date"),
     ],
 )

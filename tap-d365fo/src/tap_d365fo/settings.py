@@ -12,10 +12,13 @@ from urllib.parse import urlsplit
 from singer_sdk import typing as th
 
 from pipeline_core.errors import ConfigError
+from tap_d365fo.batch import FullReads, batch_config
 from tap_d365fo.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from singer_sdk.helpers._batch import BatchConfig
 
 _STRATEGIES = ("auto", "full", "cursor", "high_water", "etag_scan")
 
@@ -260,6 +263,18 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "batch_full_reads",
+        th.StringType,
+        allowed_values=[policy.value for policy in FullReads],
+        default=FullReads.RECORDS.value,
+        title="Whole readings in batches",
+        description=(
+            "With `batch_config`, how a reading of all rows travels: `records` keeps to RECORD "
+            "messages, so that the target can remove what is gone; `batches` writes files and "
+            "leaves that out; `versioned_batches` is for targets that know the version of a BATCH."
+        ),
+    ),
+    th.Property(
         "null_sentinels",
         th.BooleanType,
         default=True,
@@ -340,6 +355,8 @@ class Settings:
     label_language: str | None
     archive_path: Path | None
     replay_run_id: str | None
+    batch: BatchConfig | None
+    batch_full_reads: FullReads
     null_sentinels: bool
     request_timeout_s: int
     run_timeout_s: int
@@ -352,9 +369,6 @@ class Settings:
         Raises:
             ConfigError: says which setting is wrong and what it should hold.
         """
-        if config.get("batch_config"):
-            message = "batch_config is not supported: leave it out, and RECORD messages are sent"
-            raise ConfigError(message)
         for name in set(config) - set(CONFIG_JSONSCHEMA["properties"]):
             _logger.warning("there is no setting %r%s", name, nearest(name, _NAMES))
         secret, certificate = config.get("client_secret"), _path(config, "client_certificate")
@@ -401,6 +415,8 @@ class Settings:
             label_language=config.get("label_language") or None,
             archive_path=_directory(config, "archive_path"),
             replay_run_id=config.get("replay_run_id") or None,
+            batch=batch_config(config),
+            batch_full_reads=FullReads(config["batch_full_reads"]),
             null_sentinels=config["null_sentinels"],
             request_timeout_s=config["request_timeout"],
             run_timeout_s=config["run_timeout"],

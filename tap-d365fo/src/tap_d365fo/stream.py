@@ -6,11 +6,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import singerlib as singer
+from singer_sdk.helpers._state import get_state_if_exists
 from singer_sdk.singerlib.catalog import REPLICATION_LOG_BASED
 from singer_sdk.streams.core import Stream
 
 from pipeline_core.errors import ConfigError, PipelineError
 from tap_d365fo.audit import DELETED_AT
+from tap_d365fo.batch import StreamBatches
 from tap_d365fo.failures import PartitionFailure, is_fatal
 from tap_d365fo.metadata.edm import json_schema, selected_by_default
 from tap_d365fo.partition import Partition
@@ -20,7 +22,7 @@ from tap_d365fo.reading.progress import Progress
 from tap_d365fo.reading.rows import RowDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
     from datetime import datetime
 
     from singer_sdk import Catalog
@@ -94,6 +96,9 @@ class EntityStream(Stream):
         if not self.primary_keys:
             self.primary_keys = self._entity.key
 
+    def get_batch_config(self, config: object) -> None:
+        """None: files are written where RECORD messages are, not by the SDK's own BATCH mode."""
+
     def get_records(self, context: object) -> Generator[dict[str, Any]]:
         """Records of all partitions, for callers of the SDK that want rows without messages."""
         del context
@@ -134,7 +139,7 @@ class EntityStream(Stream):
         self.logger.info("%s: %s, because %s", self.name, plan.strategy, plan.reason)
         return prepare(
             plan,
-            [(p, self.state_of(p)) for p in self.partitions_of(plan)],
+            [(p, self._known_of(p)) for p in self.partitions_of(plan)],
             pool=self._d365_tap.pool,
             started_at=self._source.started_at,
         )
@@ -152,7 +157,7 @@ class EntityStream(Stream):
             self._fail(PartitionFailure(self.name, None, error))
             return
         self._d365_tap.prepare_ahead(self)
-        self._stream_version = preparation.version
+        self._stream_version, self._batches = self._transport(preparation.version)
         self._emitted = 0
         progress = Progress(self.name, len(preparation.jobs))
         try:
@@ -171,8 +176,9 @@ class EntityStream(Stream):
         finally:
             preparation.release()
         if write_messages:
-            if preparation.version is not None and not any(job.failed for job in preparation.jobs):
-                self._write_activate_version_message(preparation.version)
+            version = self._stream_version
+            if version is not None and not any(job.failed for job in preparation.jobs):
+                self._write_activate_version_message(version)
             self.state_manager.is_flushed = False
             self._write_state_message()
         progress.finished()
@@ -183,12 +189,8 @@ class EntityStream(Stream):
         """Write one portion and let the state move behind it."""
         self._page_received_at = portion.received_at
         try:
-            for record in self._records(portion):
-                self._check_max_record_limit(self._emitted)
-                if write_messages:
-                    self._write_record_message(record)
-                self._emitted += 1
-                yield record
+            records = self._records(portion)
+            yield from self._written(records) if write_messages else records
         except PipelineError as error:
             self._preparation.abandon(job)
             self._give_up(job, error)
@@ -202,6 +204,38 @@ class EntityStream(Stream):
             self._move(job)
             if write_messages and (portion.rows or portion.deleted):
                 self._write_state_message()
+
+    def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Write the records of one portion, as files or as messages."""
+        if self._batches is not None:
+            page = list(records)
+            for message in self._batches.messages(page):
+                self._tap.write_message(message)
+            yield from page
+            return
+        for record in records:
+            self._check_max_record_limit(self._emitted)
+            self._write_record_message(record)
+            self._emitted += 1
+            yield record
+
+    def _transport(self, version: int | None) -> tuple[int | None, StreamBatches | None]:
+        """The version to send, and the files to write in place of RECORD messages."""
+        settings = self._source.settings
+        # A connection test breaks off after one record, and that must be a RECORD.
+        asked = settings.batch if self.ABORT_AT_RECORD_COUNT is None else None
+        config, sent = settings.batch_full_reads.applied(asked, version)
+        if asked is not None and config is None:
+            self.logger.info(
+                "%s: as RECORD messages, because a BATCH cannot tell what is gone; see "
+                "batch_full_reads",
+                self.name,
+            )
+        if sent != version:
+            self.logger.warning("%s: rows that are gone in F&O stay in the target", self.name)
+        if config is None:
+            return sent, None
+        return sent, StreamBatches(config, self.stream_maps, self._d365_tap.audit, version=sent)
 
     def _give_up(self, job: Job, error: Exception) -> None:
         job.failed = True
@@ -332,6 +366,11 @@ class EntityStream(Stream):
             self._selected_names,
             null_sentinels=self._source.settings.null_sentinels,
         )
+
+    def _known_of(self, partition: Partition) -> dict[str, Any]:
+        """What the state holds of the partition; nothing is created in it before its turn."""
+        context = {COMPANY: partition.company} if partition.company else None
+        return get_state_if_exists(self.tap_state, self.name, context) or {}
 
     def state_of(self, partition: Partition) -> dict[str, Any]:
         """The partition's own part of the state, to be changed in place."""

@@ -17,9 +17,11 @@ from pipeline_core.config import describe_config_errors
 from pipeline_core.errors import ConfigError, PipelineError, TerminatedError
 from pipeline_core.ledger import Ledger, NoLedger, open_ledger
 from pipeline_core.run_id import current_run_id
+from tap_d365fo.access.archive import Archive, RecordedRun
 from tap_d365fo.access.auth import TokenProvider
 from tap_d365fo.access.client import D365Client
 from tap_d365fo.access.links import LinkRebaser
+from tap_d365fo.access.replay import ReplayedPages, shaping_digests
 from tap_d365fo.access.session import WorkerSessions, new_session
 from tap_d365fo.audit import RunAudit
 from tap_d365fo.companies import check_requested, existing_companies, require_list
@@ -74,6 +76,7 @@ class TapD365FO(Tap):
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
         PluginCapabilities.ABOUT,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
@@ -107,18 +110,33 @@ class TapD365FO(Tap):
             raise ConfigError(message)
         self._check_catalog()
         ledger = self.source.ledger
+        if self._replayed is not None:
+            self._begin_replay(self._replayed)
+        archive = self._archive
         try:
-            ledger.append("run.started", streams=selected, companies=self.source.companies)
+            ledger.append(
+                "run.started",
+                streams=selected,
+                companies=self.source.companies,
+                **({"replay_of": self._replayed.run.run_id} if self._replayed else {}),
+            )
+            if archive is not None:
+                archive.begin(self._recorded_run())
             super().sync_all()
             if self.failures:
                 ledger.append("run.failed", partitions=len(self.failures))
                 raise summary(self.failures)
+            if archive is not None:
+                seal = archive.finish()
+                ledger.append("run.archived", pages=seal.pages, index_sha256=seal.index_sha256)
             self._audit.complete = True
             # Not by the state writer: it swallows a STATE that equals the one before.
             self.write_message(singer.StateMessage(value=dict(self.state)))
             ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
         finally:
             self.pool.close()
+            if archive is not None:
+                archive.close()
             ledger.close()
 
     @classmethod
@@ -127,6 +145,11 @@ class TapD365FO(Tap):
         command = super().get_singer_command()
         command.help = _HELP
         return command
+
+    @property
+    def audit(self) -> RunAudit:
+        """The figures of this run."""
+        return self._audit
 
     def settings_of(self, entity_set: str) -> EntitySettings:
         """What ``entity_settings`` says of one set, or the defaults."""
@@ -176,6 +199,26 @@ class TapD365FO(Tap):
                 )
                 raise ConfigError(message)
 
+    def _begin_replay(self, replayed: ReplayedPages) -> None:
+        """Start from the recorded state, whatever was given, so that the requests are equal."""
+        run = replayed.run
+        replayed.tell_differences(shaping_digests(self.config), self.plugin_version)
+        given = "; the given state is not used" if self.state and self.state != run.state else ""
+        self.logger.info("replay of run %s of %s%s", run.run_id, run.started_at.isoformat(), given)
+        self.state.pop("bookmarks", None)  # in place: the streams hold this very dict
+        self.load_state(run.state)
+
+    def _recorded_run(self) -> RecordedRun:
+        """What a replay of this run needs; taken before the state moves."""
+        return RecordedRun(
+            run_id=self._audit.run_id,
+            tap_version=self.plugin_version,
+            started_at=self.source.started_at,
+            state=dict(self.state),
+            companies=self.source.companies,
+            settings=shaping_digests(self.config),
+        )
+
     def _companies(self) -> tuple[str, ...]:
         """The companies to read; none where nothing that is selected belongs to one."""
         if not any(stream.per_company for stream in self._selected_entities()):
@@ -193,7 +236,7 @@ class TapD365FO(Tap):
             reader=self._reader,
             ledger=self._ledger,
             companies=self._companies(),
-            started_at=datetime.now(UTC),
+            started_at=self._replayed.run.started_at if self._replayed else datetime.now(UTC),
             sees_company=self.sees_company,
         )
 
@@ -206,16 +249,33 @@ class TapD365FO(Tap):
         return open_ledger(self._settings.ledger_path, run_id=self._audit.run_id, actor=self.name)
 
     @functools.cached_property
+    def _replayed(self) -> ReplayedPages | None:
+        directory, run_id = self._settings.archive_path, self._settings.replay_run_id
+        return ReplayedPages(directory, run_id) if directory and run_id else None
+
+    @functools.cached_property
+    def _archive(self) -> Archive | None:
+        directory = self._settings.archive_path
+        if directory is None or self._replayed is not None:
+            return None
+        return Archive(directory, self._audit.run_id)
+
+    @functools.cached_property
     def _reader(self) -> PageReader:
         settings = self._settings
-        client = D365Client(
+        return PageReader(self._replayed or self._client, LinkRebaser(settings.environment_url))
+
+    @functools.cached_property
+    def _client(self) -> D365Client:
+        settings = self._settings
+        return D365Client(
             WorkerSessions(settings.ca_bundle),
             TokenProvider(settings, new_session(settings.ca_bundle)),
             request_timeout_s=settings.request_timeout_s,
             run_timeout_s=settings.run_timeout_s,
+            keeper=self._archive,
             max_concurrency=settings.max_concurrency,
         )
-        return PageReader(client, LinkRebaser(settings.environment_url))
 
     @functools.cached_property
     def _metadata(self) -> MetadataService:
