@@ -112,10 +112,13 @@ def _date_decoder(name: str, *, null: str | None) -> Decoder:
 
 def _instant_decoder(name: str, *, null: str | None) -> Decoder:
     def decode(value: Any) -> Any:  # noqa: ANN401 - a JSON value
-        if value is None or value == null:
+        if value == null or value is None:
             return None
-        if isinstance(value, str) and value[_ZONE:] == "Z":
-            return value
+        try:
+            if value[_ZONE:] == "Z":
+                return value
+        except TypeError:  # a number: refused below
+            pass
         instant = _normalised(value)
         if instant is None:
             message = (
