@@ -40,7 +40,11 @@ class EntityStream(Stream):
         """Describe the stream; nothing is fetched yet."""
         self._entity = entity
         self._d365_tap = tap
-        super().__init__(tap=tap, schema=json_schema(entity), name=entity.entity_set)
+        super().__init__(
+            tap=tap,
+            schema=json_schema(entity, expand=tap.settings_of(entity.entity_set).expand),
+            name=entity.entity_set,
+        )
         self.primary_keys = entity.key
         plan = plan_reading(entity, self._entity_settings)
         if plan.cursor is not None:
@@ -230,7 +234,7 @@ class EntityStream(Stream):
 
     def _partitions(self, plan: ReadPlan) -> list[Partition]:
         names = self._selected_names()
-        everything = len(names) == len(self._entity.properties)
+        everything = len(names) == len(self._entity.properties) and not self._entity.partial
         chosen = tuple(p.name for p in self._entity.properties if p.name in names)
         return [
             Partition(

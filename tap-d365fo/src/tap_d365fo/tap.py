@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import io
+import json
 import signal
+import sys
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk import singerlib as singer
@@ -24,21 +27,32 @@ from tap_d365fo.access.session import new_session
 from tap_d365fo.audit import RunAudit
 from tap_d365fo.companies import check_requested, existing_companies, require_list
 from tap_d365fo.entities import resolve_entities
-from tap_d365fo.metadata.service import MetadataService
-from tap_d365fo.names import nearest
+from tap_d365fo.metadata.access import Access
+from tap_d365fo.metadata.catalog import catalog_entry, is_selected, read_selected, write_catalog
+from tap_d365fo.metadata.checks import (
+    check_catalog,
+    check_published,
+    check_settings,
+    unknown_columns,
+    wanted_part,
+)
+from tap_d365fo.metadata.service import open_metadata
 from tap_d365fo.partition import Source
 from tap_d365fo.reading.pages import PageReader
 from tap_d365fo.settings import CONFIG_JSONSCHEMA, EntitySettings, Settings
 from tap_d365fo.stream import EntityStream
-from tap_d365fo.writer import AuditingWriter
+from tap_d365fo.writer import AuditingWriter, reader_may_leave
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     import click
+    from singer_sdk.singerlib import Catalog
+    from singer_sdk.singerlib.catalog import CatalogEntry
 
-    from tap_d365fo.metadata.model import EntityListing
+    from tap_d365fo.metadata.model import Entity, EntityListing
+    from tap_d365fo.metadata.service import MetadataService
 
 
 #: ``\b`` keeps click from rewrapping a paragraph.
@@ -82,26 +96,55 @@ class TapD365FO(Tap):
         super().__init__(message_writer=AuditingWriter(self._audit), **kwargs)
 
     def discover_streams(self) -> Sequence[EntityStream]:
-        """One stream for each entity set that the ``entities`` setting stands for."""
-        listings = self._listings
-        for name in self._settings.entity_settings:
-            if name not in listings:
-                message = (
-                    f"entity_settings: the environment publishes no entity set {name!r}"
-                    f"{nearest(name, listings)}"
-                )
-                raise ConfigError(message)
-        chosen = resolve_entities(self._settings.entities, listings)
-        self.logger.info("%d of %d published entity sets are in scope", len(chosen), len(listings))
-        return [EntityStream(self, self._metadata.entity(listings[name])) for name in chosen]
+        """One stream for each entity set in scope; with a catalog only for those it selects."""
+        if self.input_catalog is None:
+            return [EntityStream(self, entity) for entity in self._described(self._in_scope())]
+        entries = {name: entry for name, entry in self.input_catalog.items() if is_selected(entry)}
+        selected = [listing for listing in self._in_scope() if listing.entity_set in entries]
+        return [
+            EntityStream(self, self._as_catalogued(entity, entries[entity.entity_set]))
+            for entity in self._metadata.entities(selected)
+        ]
+
+    def run_discovery(self) -> str:
+        """Write the catalog to stdout, entity by entity, as the environment is now.
+
+        Returns:
+            Nothing: the catalog of a whole environment is too much for one string.
+        """
+        entities = self._described(self._in_scope(anew=True), anew=True)
+        entries = (catalog_entry(e, self.settings_of(e.entity_set)) for e in entities)
+        with reader_may_leave():
+            write_catalog(entries, sys.stdout.buffer)
+        return ""
+
+    @classmethod
+    def invoke(
+        cls,
+        *,
+        catalog: IO[str] | None = None,
+        **options: Any,  # noqa: ANN401 - the SDK's own
+    ) -> None:
+        """Run a sync; of the catalog, only what is selected is looked at."""
+        selected = None
+        if catalog is not None:
+            content = getattr(catalog, "buffer", catalog).read()
+            selected = io.StringIO(json.dumps(read_selected(content)))
+        super().invoke(catalog=selected, **options)
+
+    def setup_mapper(self) -> None:
+        """As the SDK does, after the selected streams of a catalog have got their titles."""
+        if self.input_catalog is not None and self._settings.label_language:
+            self._add_titles(self.input_catalog)
+        super().setup_mapper()
 
     def sync_all(self) -> None:  # type: ignore[misc]  # final in the SDK, which has no closing message
         """Sync all streams, then say that this run is complete."""
+        self._check_catalog()
         selected = [name for name, stream in self.streams.items() if stream.selected]
         if not selected:
             message = "no stream is selected; check the catalog and the select rules"
             raise ConfigError(message)
-        self._check_catalog()
         ledger = self.source.ledger
         try:
             ledger.append("run.started", streams=selected, companies=self.source.companies)
@@ -132,6 +175,54 @@ class TapD365FO(Tap):
         streams = self.streams.values()
         return [s for s in streams if isinstance(s, EntityStream) and s.selected]
 
+    def _in_scope(self, *, anew: bool = False) -> list[EntityListing]:
+        """The entity sets that the ``entities`` setting stands for."""
+        published = self._metadata.published(anew=anew)
+        check_published(self._settings.entity_settings, published, where="entity_settings")
+        listings = published.listings
+        chosen = resolve_entities(self._settings.entities, listings, published.packages_only)
+        self.logger.info("%d of %d published entity sets are in scope", len(chosen), len(listings))
+        return [listings[name] for name in chosen]
+
+    def _described(
+        self, listings: Sequence[EntityListing], *, anew: bool = False
+    ) -> Iterator[Entity]:
+        """The entities of ``listings`` as the settings want them read.
+
+        Raises:
+            ConfigError: the settings name a property that an entity does not have.
+        """
+        for entity in self._metadata.entities(listings, anew=anew):
+            settings = self.settings_of(entity.entity_set)
+            check_settings(entity, settings)
+            yield wanted_part(entity, settings)
+
+    def _as_catalogued(self, entity: Entity, entry: CatalogEntry) -> Entity:
+        """The entity as the settings want it read, with all that the catalog selects.
+
+        Raises:
+            ConfigError: it lacks something, and what is known of it is not merely out of date.
+        """
+        name = entity.entity_set
+        if unknown_columns(entity, entry) and self._metadata.came_from_cache(name):
+            (entity,) = self._metadata.entities([self._listings[name]], anew=True)
+        check_catalog(entity, entry)
+        settings = self.settings_of(name)
+        check_settings(entity, settings)
+        return wanted_part(entity, settings)
+
+    def _add_titles(self, catalog: Catalog) -> None:
+        """Put labels into schemas that were discovered without them."""
+        listings = self._listings
+        selected = [e for e in catalog.streams if is_selected(e) and e.tap_stream_id in listings]
+        for entry in selected:
+            entity = self._metadata.entity(listings[entry.tap_stream_id])
+            entry.schema.title = entry.schema.title or entity.label
+            columns = entry.schema.properties or {}
+            for prop in entity.properties:
+                if (column := columns.get(prop.name)) is not None:
+                    column.title = column.title or prop.label
+
     def _check_catalog(self) -> None:
         """A selected stream that is no longer published must not pass for one without changes.
 
@@ -140,10 +231,13 @@ class TapD365FO(Tap):
         """
         for entry in self.input_catalog.streams if self.input_catalog else ():
             name = entry.tap_stream_id
-            if entry.metadata.root.selected and name not in self.streams:
+            if is_selected(entry) and name not in self.streams:
+                check_published(
+                    [name], self._metadata.published(), where=f"the catalog selects {name}"
+                )
                 message = (
-                    f"the catalog selects {name}, which is not among the `entities` that the "
-                    f"environment publishes{nearest(name, self.streams)}"
+                    f"the catalog selects {name}, which is not among the `entities` of the "
+                    "settings; add it there, or run discovery again"
                 )
                 raise ConfigError(message)
 
@@ -176,24 +270,39 @@ class TapD365FO(Tap):
         return open_ledger(self._settings.ledger_path, run_id=self._audit.run_id, actor=self.name)
 
     @functools.cached_property
-    def _reader(self) -> PageReader:
+    def _client(self) -> D365Client:
         settings = self._settings
-        session = new_session(settings.ca_bundle)
-        client = D365Client(
-            session,
+        return D365Client(
+            new_session(settings.ca_bundle),
             TokenProvider(settings, new_session(settings.ca_bundle)),
             request_timeout_s=settings.request_timeout_s,
             run_timeout_s=settings.run_timeout_s,
         )
-        return PageReader(client, LinkRebaser(settings.environment_url))
+
+    @functools.cached_property
+    def _reader(self) -> PageReader:
+        return PageReader(self._client, LinkRebaser(self._settings.environment_url))
 
     @functools.cached_property
     def _metadata(self) -> MetadataService:
-        return MetadataService(self._settings.environment_url, self._reader)
+        settings = self._settings
+        access = Access(
+            environment_url=settings.environment_url,
+            reader=self._reader,
+            client=self._client,
+            links=LinkRebaser(settings.environment_url),
+            threads=settings.max_concurrency,
+        )
+        return open_metadata(
+            access,
+            cache_path=settings.metadata_cache_path,
+            max_age_s=settings.metadata_max_age_s,
+            label_language=settings.label_language,
+        )
 
-    @functools.cached_property
+    @property
     def _listings(self) -> dict[str, EntityListing]:
-        return self._metadata.listings()
+        return self._metadata.published().listings
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """As the SDK does, but without the refused values: one of them may be a secret."""

@@ -89,7 +89,11 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A public entity with its properties in published order."""
+    """A public entity with its properties in published order.
+
+    Attributes:
+        partial: The environment publishes more properties than these.
+    """
 
     entity_set: str
     properties: tuple[Property, ...]
@@ -97,6 +101,7 @@ class Entity:
     navigations: tuple[Navigation, ...] = field(default=())
     label_id: str = ""
     label: str | None = None
+    partial: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -132,7 +137,7 @@ class Entity:
     def narrowed(self, names: Collection[str]) -> Entity:
         """The same entity with its key and the properties in ``names`` alone."""
         kept = tuple(p for p in self.properties if p.is_key or p.name in names)
-        return replace(self, properties=kept)
+        return replace(self, properties=kept, partial=len(kept) < len(self.properties))
 
 
 #: Entities without it are shared by all companies and are never filtered by one.

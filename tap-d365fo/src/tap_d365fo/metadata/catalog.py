@@ -1,0 +1,138 @@
+"""Singer catalogs: written from entities directly, and read for what is selected alone.
+
+An environment has some 4,000 sets, and its catalog is 100 MB of text. The SDK would build a stream
+object for each set, all of the text in one string, and on the way back all of it as objects
+although three streams may be selected.
+"""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+
+from pipeline_core.errors import ConfigError
+from tap_d365fo.metadata.edm import json_schema, selected_by_default
+from tap_d365fo.reading.plan import plan_reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from singer_sdk.singerlib.catalog import CatalogEntry
+
+    from tap_d365fo.metadata.model import Entity
+    from tap_d365fo.settings import EntitySettings
+
+
+def catalog_entry(entity: Entity, settings: EntitySettings) -> dict[str, Any]:
+    """What ``EntityStream`` and the SDK make of ``entity``."""
+    schema = json_schema(entity, expand=settings.expand)
+    cursor = plan_reading(entity, settings).cursor
+    automatic = {*entity.key, cursor}
+    root: dict[str, Any] = {
+        "inclusion": "available",
+        "selected": True,
+        "selected-by-default": True,
+        "table-key-properties": list(entity.key),
+    }
+    if cursor is not None:
+        root |= {"replication-key": cursor, "valid-replication-keys": [cursor]}
+    binary = {p.name for p in entity.properties if not selected_by_default(p)}
+    metadata = [
+        {
+            "breadcrumb": ["properties", name],
+            "metadata": {"inclusion": "automatic" if name in automatic else "available"}
+            | ({"selected-by-default": False} if name in binary else {}),
+        }
+        for name in schema["properties"]
+    ]
+    entry = {
+        "tap_stream_id": entity.entity_set,
+        "replication_method": "FULL_TABLE" if cursor is None else "INCREMENTAL",
+        "key_properties": list(entity.key),
+        "schema": schema,
+        "stream": entity.entity_set,
+        "metadata": [*metadata, {"breadcrumb": [], "metadata": root}],
+    }
+    return entry if cursor is None else {**entry, "replication_key": cursor}
+
+
+def write_catalog(entries: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
+    """Write a catalog, one entry at a time.
+
+    Always over many lines: Meltano reads the output line by line, and a line of more than 64 KiB
+    breaks it.
+    """
+    out.write(b'{\n"streams": [\n')
+    for number, entry in enumerate(entries):
+        if number:
+            out.write(b",\n")
+        out.write(msgspec.json.format(msgspec.json.encode(entry), indent=2))
+    out.write(b"\n]\n}\n")
+    out.flush()
+
+
+class _Metadata(msgspec.Struct):
+    breadcrumb: list[str]
+    metadata: dict[str, Any]
+
+
+class _Entry(msgspec.Struct):
+    metadata: list[_Metadata] = msgspec.field(default_factory=list)
+
+
+class _Catalog(msgspec.Struct):
+    streams: list[msgspec.Raw] = msgspec.field(default_factory=list)
+
+
+def read_selected(content: bytes | str) -> dict[str, Any]:
+    """The selected streams of a catalog; of the others nothing is built.
+
+    Raises:
+        ConfigError: no catalog.
+    """
+    entry_of = msgspec.json.Decoder(_Entry)
+    try:
+        streams = [
+            msgspec.json.decode(raw)
+            for raw in msgspec.json.decode(content, type=_Catalog).streams
+            if _selects(entry_of.decode(raw))
+        ]
+    except ValueError as error:
+        message = "the file given as --catalog is no Singer catalog; run discovery again"
+        raise ConfigError(message) from error
+    return {"streams": streams}
+
+
+def _selects(entry: _Entry) -> bool:
+    root = next((m.metadata for m in entry.metadata if not m.breadcrumb), {})
+    return _is_selected(
+        described=bool(entry.metadata),
+        inclusion=root.get("inclusion"),
+        selected=root.get("selected"),
+        by_default=root.get("selected-by-default"),
+    )
+
+
+def is_selected(entry: CatalogEntry) -> bool:
+    """Whether a catalog selects a stream."""
+    root = entry.metadata.get(())
+    return _is_selected(
+        described=bool(entry.metadata),
+        inclusion=root.inclusion if root else None,
+        selected=root.selected if root else None,
+        by_default=root.selected_by_default if root else None,
+    )
+
+
+def _is_selected(
+    *, described: bool, inclusion: str | None, selected: bool | None, by_default: bool | None
+) -> bool:
+    """The SDK's rule (``MetadataMapping.resolve_selection``), for the stream alone."""
+    if not described:
+        return True
+    if inclusion in {"unsupported", "automatic"}:
+        return inclusion == "automatic"
+    if selected is not None:
+        return selected
+    return bool(by_default)
