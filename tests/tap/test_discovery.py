@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import pytest
 from benchmarks.environment import Environment
-from singer_sdk.singerlib import Catalog
+from singer_sdk.singerlib import Catalog, MetadataMapping
 from tests.tap.conftest import settings_for
 
 from contoso_sandbox.d365.csdl import edmx
@@ -23,7 +23,7 @@ from contoso_sandbox.tls import create_tls
 from pipeline_core.errors import ConfigError, DataError
 from tap_d365fo.entities import resolve_entities
 from tap_d365fo.metadata import endpoints
-from tap_d365fo.metadata.catalog import catalog_entry, is_selected, read_selected
+from tap_d365fo.metadata.catalog import catalog_entry, is_selected, read_selected, shape_of
 from tap_d365fo.metadata.model import Entity, Property
 from tap_d365fo.settings import EntitySettings
 from tap_d365fo.tap import TapD365FO
@@ -273,9 +273,24 @@ def test_what_is_expanded_is_in_the_catalog(contoso: Contoso) -> None:
     assert types in (["array", "null"], ["object", "null"])
 
 
+def test_a_forced_method_is_written_as_the_sdk_writes_it() -> None:
+    columns = [Property(n, "Edm.String", "String", is_key=n == "Id") for n in ("Id", "Name")]
+    shape = shape_of(Entity("Things", tuple(columns)), EntitySettings())
+    expected = MetadataMapping.get_standard_metadata(
+        schema=shape.schema,
+        replication_method="LOG_BASED",
+        key_properties=["Id"],
+        selected_by_default=True,
+    )
+    expected.root.selected = True
+    entry = catalog_entry("Things", replace(shape, forced_method="LOG_BASED"))
+    assert entry["replication_method"] == "LOG_BASED"
+    assert entry["metadata"] == json.loads(json.dumps(expected.to_list()))
+
+
 def test_columns_that_differ_by_case_are_both_offered() -> None:
     columns = [Property(n, "Edm.String", "String", is_key=False) for n in ("Name", "NAME")]
-    entry = catalog_entry(Entity("Things", tuple(columns)), EntitySettings())
+    entry = catalog_entry("Things", shape_of(Entity("Things", tuple(columns)), EntitySettings()))
     assert list(entry["schema"]["properties"]) == ["Name", "NAME"]
     assert [m["breadcrumb"] for m in entry["metadata"]] == [
         ["properties", "Name"],
@@ -372,6 +387,11 @@ def test_an_environment_without_a_metadata_service_is_read_by_its_document(
     assert TapD365FO(config=config).streams.keys() == ours.keys()
     assert environment.asked == []
     assert TapD365FO(config={**config, "entities": ["Ledgers"]}).streams.keys() == {"Ledgers"}
+    assert environment.asked == ["/data/$metadata"]
+    environment.asked.clear()
+    tap = TapD365FO(config=config)
+    tap._metadata.forget("MainAccounts")  # noqa: SLF001 - what the readers call
+    assert tap._metadata.entity(tap._listings["MainAccounts"]).key  # noqa: SLF001
     assert environment.asked == ["/data/$metadata"]
 
 

@@ -10,7 +10,7 @@ from singer_sdk import singerlib as singer
 from singer_sdk.streams.core import Stream
 
 from pipeline_core.errors import ConfigError
-from tap_d365fo.metadata.edm import json_schema, selected_by_default
+from tap_d365fo.metadata.catalog import shape_of
 from tap_d365fo.partition import Partition
 from tap_d365fo.reading.plan import ReadPlan, Strategy, plan_reading
 from tap_d365fo.reading.progress import Progress
@@ -40,17 +40,12 @@ class EntityStream(Stream):
         """Describe the stream; nothing is fetched yet."""
         self._entity = entity
         self._d365_tap = tap
-        super().__init__(
-            tap=tap,
-            schema=json_schema(entity, expand=tap.settings_of(entity.entity_set).expand),
-            name=entity.entity_set,
-        )
+        self._shape = shape_of(entity, tap.settings_of(entity.entity_set))
+        super().__init__(tap=tap, schema=self._shape.schema, name=entity.entity_set)
         self.primary_keys = entity.key
-        plan = plan_reading(entity, self._entity_settings)
-        if plan.cursor is not None:
-            self.replication_key = plan.cursor
+        if self._shape.cursor is not None:
+            self.replication_key = self._shape.cursor
         self._known_columns = frozenset(p.name for p in entity.properties)
-        self._binary = [p.name for p in entity.properties if not selected_by_default(p)]
 
     @property
     def is_sorted(self) -> bool:
@@ -66,7 +61,7 @@ class EntityStream(Stream):
         fresh = self._metadata is None and self._tap_input_catalog is None
         mapping = super().metadata
         if fresh:
-            for name in self._binary:
+            for name in self._shape.deselected:
                 mapping["properties", name].selected_by_default = False
         return mapping
 

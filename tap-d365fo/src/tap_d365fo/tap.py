@@ -28,7 +28,13 @@ from tap_d365fo.audit import RunAudit
 from tap_d365fo.companies import check_requested, existing_companies, require_list
 from tap_d365fo.entities import resolve_entities
 from tap_d365fo.metadata.access import Access
-from tap_d365fo.metadata.catalog import catalog_entry, is_selected, read_selected, write_catalog
+from tap_d365fo.metadata.catalog import (
+    catalog_entry,
+    is_selected,
+    read_selected,
+    shape_of,
+    write_catalog,
+)
 from tap_d365fo.metadata.checks import (
     check_catalog,
     check_published,
@@ -113,7 +119,10 @@ class TapD365FO(Tap):
             Nothing: the catalog of a whole environment is too much for one string.
         """
         entities = self._described(self._in_scope(anew=True), anew=True)
-        entries = (catalog_entry(e, self.settings_of(e.entity_set)) for e in entities)
+        entries = (
+            catalog_entry(e.entity_set, shape_of(e, self.settings_of(e.entity_set)))
+            for e in entities
+        )
         with reader_may_leave():
             write_catalog(entries, sys.stdout.buffer)
         return ""
@@ -214,11 +223,11 @@ class TapD365FO(Tap):
     def _add_titles(self, catalog: Catalog) -> None:
         """Put labels into schemas that were discovered without them."""
         listings = self._listings
-        selected = [e for e in catalog.streams if is_selected(e) and e.tap_stream_id in listings]
-        for entry in selected:
-            entity = self._metadata.entity(listings[entry.tap_stream_id])
-            entry.schema.title = entry.schema.title or entity.label
-            columns = entry.schema.properties or {}
+        entries = {name: e for name, e in catalog.items() if name in listings and is_selected(e)}
+        for entity in self._metadata.entities([listings[name] for name in entries]):
+            schema = entries[entity.entity_set].schema
+            schema.title = schema.title or entity.label
+            columns = schema.properties or {}
             for prop in entity.properties:
                 if (column := columns.get(prop.name)) is not None:
                     column.title = column.title or prop.label

@@ -7,6 +7,7 @@ although three streams may be selected.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
@@ -24,37 +25,75 @@ if TYPE_CHECKING:
     from tap_d365fo.settings import EntitySettings
 
 
-def catalog_entry(entity: Entity, settings: EntitySettings) -> dict[str, Any]:
-    """What ``EntityStream`` and the SDK make of ``entity``."""
-    schema = json_schema(entity, expand=settings.expand)
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a stream of an entity looks like in a catalog.
+
+    Attributes:
+        schema: Its JSON Schema.
+        key: Its key properties.
+        cursor: Its replication key; None where it has none.
+        forced_method: Replication method that does not follow from the replication key.
+        automatic: Columns that always travel.
+        deselected: Columns that travel only when asked for.
+    """
+
+    schema: dict[str, Any]
+    key: tuple[str, ...]
+    cursor: str | None
+    forced_method: str | None
+    automatic: frozenset[str]
+    deselected: frozenset[str]
+
+
+def shape_of(entity: Entity, settings: EntitySettings) -> Shape:
+    """The one decision that the stream and the catalog share."""
     cursor = plan_reading(entity, settings).cursor
-    automatic = {*entity.key, cursor}
+    return Shape(
+        schema=json_schema(entity, expand=settings.expand),
+        key=entity.key,
+        cursor=cursor,
+        forced_method=None,
+        automatic=frozenset({*entity.key, *((cursor,) if cursor else ())}),
+        deselected=frozenset(p.name for p in entity.properties if not selected_by_default(p)),
+    )
+
+
+def catalog_entry(name: str, shape: Shape) -> dict[str, Any]:
+    """What ``EntityStream`` and the SDK make of a stream."""
+    cursor, key = shape.cursor, list(shape.key)
     root: dict[str, Any] = {
         "inclusion": "available",
         "selected": True,
         "selected-by-default": True,
-        "table-key-properties": list(entity.key),
+        "table-key-properties": key,
+    }
+    entry: dict[str, Any] = {
+        "tap_stream_id": name,
+        "stream": name,
+        "replication_method": shape.forced_method or ("INCREMENTAL" if cursor else "FULL_TABLE"),
+        "key_properties": key,
+        "schema": shape.schema,
     }
     if cursor is not None:
         root |= {"replication-key": cursor, "valid-replication-keys": [cursor]}
-    binary = {p.name for p in entity.properties if not selected_by_default(p)}
-    metadata = [
-        {
-            "breadcrumb": ["properties", name],
-            "metadata": {"inclusion": "automatic" if name in automatic else "available"}
-            | ({"selected-by-default": False} if name in binary else {}),
-        }
-        for name in schema["properties"]
+        entry["replication_key"] = cursor
+    if shape.forced_method is not None:
+        root["forced-replication-method"] = shape.forced_method
+    columns = [
+        {"breadcrumb": ["properties", column], "metadata": _column_metadata(column, shape)}
+        for column in shape.schema["properties"]
     ]
-    entry = {
-        "tap_stream_id": entity.entity_set,
-        "replication_method": "FULL_TABLE" if cursor is None else "INCREMENTAL",
-        "key_properties": list(entity.key),
-        "schema": schema,
-        "stream": entity.entity_set,
-        "metadata": [*metadata, {"breadcrumb": [], "metadata": root}],
+    return {**entry, "metadata": [*columns, {"breadcrumb": [], "metadata": root}]}
+
+
+def _column_metadata(column: str, shape: Shape) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "inclusion": "automatic" if column in shape.automatic else "available"
     }
-    return entry if cursor is None else {**entry, "replication_key": cursor}
+    if column in shape.deselected:
+        metadata["selected-by-default"] = False
+    return metadata
 
 
 def write_catalog(entries: Iterable[dict[str, Any]], out: IO[bytes]) -> None:

@@ -29,6 +29,7 @@ class MetadataService:
         self, access: Access, *, cache: MetadataCache | None = None, labels: Labels | None = None
     ) -> None:
         """Ask through ``access`` for what ``cache`` does not know; add titles from ``labels``."""
+        self._access = access
         self._endpoints = MetadataEndpoints(access)
         self._document = MetadataDocument(access)
         self._cache = cache
@@ -98,6 +99,7 @@ class MetadataService:
         """
         self._from_cache.discard(entity_set)
         self._fetched.pop(entity_set, None)
+        self._document = MetadataDocument(self._access)  # what it holds says the same as before
         if self._cache is not None:
             self._cache.forget(entity_set)
 
