@@ -43,6 +43,7 @@ lint: sync ## Format check, lint, types, import rules, meltano.yml schema
 
 bench: sync ## Measure, as ratios against a floor in the same run
 	@$(RUN) python benchmarks/run.py
+	@$(RUN) python -m benchmarks.discovery
 
 clean: ## Remove what the project made here (environment, tools, extracts, sandbox)
 	rm -rf .venv .tools .meltano output var .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError
-from tap_d365fo.names import nearest
+from tap_d365fo.metadata.checks import unknown_set
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -43,12 +43,15 @@ PRESETS = {"preset:finance": FINANCE}
 _logger = logging.getLogger("tap-d365fo.entities")
 
 
-def resolve_entities(wanted: Sequence[str], published: Collection[str]) -> tuple[str, ...]:
+def resolve_entities(
+    wanted: Sequence[str], published: Collection[str], packages_only: Collection[str] = ()
+) -> tuple[str, ...]:
     """The entity sets that ``wanted`` stands for, sorted, each once.
 
     Args:
         wanted: Set names, globs, ``preset:…``; an empty list means everything.
         published: What the environment offers.
+        packages_only: What it has besides, but not for OData.
 
     Raises:
         ConfigError: a name or glob that stands for nothing, with the closest names.
@@ -64,11 +67,8 @@ def resolve_entities(wanted: Sequence[str], published: Collection[str]) -> tuple
         elif matches := fnmatch.filter(published, name):
             chosen |= set(matches)
         else:
-            message = (
-                f"entities: the environment publishes no entity set {name!r}"
-                f"{nearest(name, (*published, *PRESETS))}"
-            )
-            raise ConfigError(message)
+            known = (*published, *PRESETS)
+            raise ConfigError(unknown_set(name, known, packages_only, where="entities"))
     return tuple(sorted(chosen))
 
 

@@ -362,6 +362,10 @@ class Settings:
     run_timeout_s: int
     ledger_path: Path | None
 
+    def of(self, entity_set: str) -> EntitySettings:
+        """What ``entity_settings`` says of one set, or the defaults."""
+        return self.entity_settings.get(entity_set, EntitySettings())
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
         """Check what a JSON Schema cannot, and give every value its type.

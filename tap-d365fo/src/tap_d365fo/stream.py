@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import singerlib as singer
 from singer_sdk.helpers._state import get_state_if_exists
-from singer_sdk.singerlib.catalog import REPLICATION_LOG_BASED
 from singer_sdk.streams.core import Stream
 
-from pipeline_core.errors import ConfigError, PipelineError
+from pipeline_core.errors import ConfigError, DataError, PipelineError
 from tap_d365fo.audit import DELETED_AT
 from tap_d365fo.batch import StreamBatches
 from tap_d365fo.failures import PartitionFailure, is_fatal
-from tap_d365fo.metadata.edm import json_schema, selected_by_default
+from tap_d365fo.metadata.catalog import shape_of
 from tap_d365fo.partition import Partition
 from tap_d365fo.preparation import Job, Preparation, prepare
-from tap_d365fo.reading.plan import ReadPlan, Strategy, plan_reading
+from tap_d365fo.reading.plan import ReadPlan, plan_reading
 from tap_d365fo.reading.progress import Progress
 from tap_d365fo.reading.rows import RowDecoder
 
@@ -44,22 +43,16 @@ class EntityStream(Stream):
         """Describe the stream; nothing is fetched yet."""
         self._entity = entity
         self._d365_tap = tap
-        plan = plan_reading(
+        self._shape = shape_of(
             entity, tap.settings_of(entity.entity_set), has_snapshots=tap.has_snapshots
         )
-        schema = json_schema(entity)
-        if plan.strategy is Strategy.ETAG_SCAN:
-            schema["properties"][DELETED_AT] = {"type": ["string", "null"], "format": "date-time"}
-        super().__init__(tap=tap, schema=schema, name=entity.entity_set)
+        super().__init__(tap=tap, schema=self._shape.schema, name=entity.entity_set)
         self.primary_keys = entity.key
-        if plan.cursor is not None:
-            self.replication_key = plan.cursor
-        if plan.strategy is Strategy.ETAG_SCAN:
-            # The Singer word for "changes and deletions, not by a column"; FULL_TABLE in a catalog
-            # can still ask for a full read.
-            self.forced_replication_method = REPLICATION_LOG_BASED
+        if self._shape.cursor is not None:
+            self.replication_key = self._shape.cursor
+        if self._shape.forced_method is not None:
+            self.forced_replication_method = self._shape.forced_method
         self._known_columns = frozenset(p.name for p in entity.properties)
-        self._binary = [p.name for p in entity.properties if not selected_by_default(p)]
         self._page_received_at: datetime | None = None
 
     @property
@@ -76,12 +69,10 @@ class EntityStream(Stream):
         fresh = self._metadata is None and self._tap_input_catalog is None
         mapping = super().metadata
         if fresh:
-            for name in self._binary:
+            for name in self._shape.deselected:
                 mapping["properties", name].selected_by_default = False
-            if DELETED_AT in self.schema["properties"]:
-                mapping[
-                    "properties", DELETED_AT
-                ].inclusion = singer.Metadata.InclusionType.AUTOMATIC
+            for name in self._shape.automatic:
+                mapping["properties", name].inclusion = singer.Metadata.InclusionType.AUTOMATIC
         return mapping
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -105,7 +96,7 @@ class EntityStream(Stream):
         decode = self._decoder
         for partition in self.partitions_of(self._plan()):
             for portion in partition.portions(self.state_of(partition)):
-                yield from (decode.record(row) for row in portion.rows)
+                yield from decode.records(portion.rows)
 
     def _generate_record_messages(
         self, record: dict[str, Any]
@@ -245,8 +236,7 @@ class EntityStream(Stream):
         decode = self._decoder
         for key in portion.deleted:
             yield {**decode.key(key), DELETED_AT: portion.received_at.isoformat()}
-        for row in portion.rows:
-            yield decode.record(row)
+        yield from decode.records(portion.rows)
 
     def _move(self, job: Job) -> None:
         """Let the partition's state take over what has been emitted."""
@@ -280,6 +270,9 @@ class EntityStream(Stream):
         if self._source.settings.fail_fast or is_fatal(failure.error):
             raise failure.error
         self._d365_tap.failures.append(failure)
+        if isinstance(failure.error, ConfigError | DataError):
+            # A property may have been renamed or dropped since the metadata were cached.
+            self._d365_tap.forget_metadata(self.name)
         self.logger.error("%s; the other partitions go on", failure)
         self._source.ledger.append(
             "partition.failed",
@@ -322,6 +315,11 @@ class EntityStream(Stream):
         )
 
     @property
+    def entity(self) -> Entity:
+        """The entity as it is read."""
+        return self._entity
+
+    @property
     def per_company(self) -> bool:
         """Whether rows belong to a company."""
         return self._entity.per_company
@@ -329,7 +327,7 @@ class EntityStream(Stream):
     def partitions_of(self, plan: ReadPlan) -> list[Partition]:
         """The partitions of this run: one a company, or one for a shared entity."""
         names = self._selected_names
-        everything = len(names) == len(self._entity.properties)
+        everything = len(names) == len(self._entity.properties) and not self._entity.partial
         chosen = tuple(p.name for p in self._entity.properties if p.name in names)
         return [
             Partition(
@@ -339,6 +337,7 @@ class EntityStream(Stream):
                 settings=self._entity_settings,
                 company=company,
                 select=() if everything else chosen,
+                expand=self._expanded,
             )
             for company in (self._source.companies if self._entity.per_company else (None,))
         ]
@@ -346,17 +345,21 @@ class EntityStream(Stream):
     @cached_property
     def _selected_names(self) -> frozenset[str]:
         mask = self.mask
-        asked = self._entity_settings.select
-        always = {self.replication_key, *asked}
         return frozenset(
             p.name
             for p in self._entity.properties
             if p.is_key
-            or (
-                p.name in self._known_columns
-                and mask.get(("properties", p.name), True)
-                and (not asked or p.name in always)
-            )
+            or (p.name in self._known_columns and mask.get(("properties", p.name), True))
+        )
+
+    @cached_property
+    def _expanded(self) -> tuple[str, ...]:
+        """Navigation properties to read along: asked for by the settings, kept by the catalog."""
+        columns = self.effective_schema["properties"]
+        return tuple(
+            name
+            for name in self._entity_settings.expand
+            if name in columns and self.mask.get(("properties", name), True)
         )
 
     @cached_property
@@ -365,6 +368,7 @@ class EntityStream(Stream):
             self._entity,
             self._selected_names,
             null_sentinels=self._source.settings.null_sentinels,
+            expand=self._expanded,
         )
 
     def _known_of(self, partition: Partition) -> dict[str, Any]:

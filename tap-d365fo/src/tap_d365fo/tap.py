@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import io
+import json
 import signal
+import sys
 import threading
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk import singerlib as singer
@@ -17,24 +19,18 @@ from pipeline_core.config import describe_config_errors
 from pipeline_core.errors import ConfigError, PipelineError, TerminatedError
 from pipeline_core.ledger import Ledger, NoLedger, open_ledger
 from pipeline_core.run_id import current_run_id
-from tap_d365fo.access.archive import Archive, RecordedRun
-from tap_d365fo.access.auth import TokenProvider
-from tap_d365fo.access.client import D365Client
-from tap_d365fo.access.links import LinkRebaser
-from tap_d365fo.access.replay import ReplayedPages, shaping_digests
-from tap_d365fo.access.session import WorkerSessions, new_session
+from tap_d365fo.access.replay import shaping_digests
 from tap_d365fo.audit import RunAudit
 from tap_d365fo.companies import check_requested, existing_companies, require_list
-from tap_d365fo.entities import resolve_entities
+from tap_d365fo.environment import Environment
 from tap_d365fo.failures import summary
-from tap_d365fo.metadata.service import MetadataService
-from tap_d365fo.names import nearest
+from tap_d365fo.metadata.catalog import read_selected, write_catalog
 from tap_d365fo.partition import Source
-from tap_d365fo.reading.pages import PageReader
 from tap_d365fo.reading.pool import FetchPool
+from tap_d365fo.scope import Scope
 from tap_d365fo.settings import CONFIG_JSONSCHEMA, EntitySettings, Settings
 from tap_d365fo.stream import EntityStream
-from tap_d365fo.writer import AuditingWriter
+from tap_d365fo.writer import AuditingWriter, reader_may_leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +38,8 @@ if TYPE_CHECKING:
 
     import click
 
+    from tap_d365fo.access.replay import ReplayedPages
     from tap_d365fo.failures import PartitionFailure
-    from tap_d365fo.metadata.model import EntityListing
 
 
 #: ``\b`` keeps click from rewrapping a paragraph.
@@ -89,39 +85,66 @@ class TapD365FO(Tap):
         super().__init__(message_writer=AuditingWriter(self._audit), **kwargs)
 
     def discover_streams(self) -> Sequence[EntityStream]:
-        """One stream for each entity set that the ``entities`` setting stands for."""
-        listings = self._listings
-        for name in self._settings.entity_settings:
-            if name not in listings:
-                message = (
-                    f"entity_settings: the environment publishes no entity set {name!r}"
-                    f"{nearest(name, listings)}"
-                )
-                raise ConfigError(message)
-        chosen = resolve_entities(self._settings.entities, listings)
-        self.logger.info("%d of %d published entity sets are in scope", len(chosen), len(listings))
-        return [EntityStream(self, self._metadata.entity(listings[name])) for name in chosen]
+        """One stream for each entity set in scope; with a catalog only for those it selects."""
+        return [EntityStream(self, entity) for entity in self._scope.entities(self.input_catalog)]
+
+    def run_discovery(self) -> str:
+        """Write the catalog to stdout, entity by entity, as the environment is now.
+
+        Returns:
+            Nothing: the catalog of a whole environment is too much for one string.
+        """
+        with reader_may_leave():
+            write_catalog(self._scope.catalog_entries(), sys.stdout.buffer)
+        return ""
+
+    @classmethod
+    def invoke(
+        cls,
+        *,
+        catalog: IO[str] | None = None,
+        **options: Any,  # noqa: ANN401 - the SDK's own
+    ) -> None:
+        """Run a sync; of the catalog, only what is selected is looked at."""
+        selected = None
+        if catalog is not None:
+            content = getattr(catalog, "buffer", catalog).read()
+            selected = io.StringIO(json.dumps(read_selected(content)))
+        super().invoke(catalog=selected, **options)
+
+    def setup_mapper(self) -> None:
+        """As the SDK does, after the selected streams of a catalog have got their titles."""
+        if self.input_catalog is not None and self._settings.label_language:
+            self._scope.add_titles(self.input_catalog)
+        super().setup_mapper()
 
     def sync_all(self) -> None:  # type: ignore[misc]  # final in the SDK, which has no closing message
         """Sync all streams, then say that this run is complete."""
+        self._scope.check_catalog(self.input_catalog, self.streams)
         selected = [name for name, stream in self.streams.items() if stream.selected]
         if not selected:
             message = "no stream is selected; check the catalog and the select rules"
             raise ConfigError(message)
-        self._check_catalog()
         ledger = self.source.ledger
-        if self._replayed is not None:
-            self._begin_replay(self._replayed)
-        archive = self._archive
+        archive, replayed = self.environment.archive, self.environment.replayed
+        if replayed is not None:
+            self._begin_replay(replayed)
         try:
             ledger.append(
                 "run.started",
                 streams=selected,
                 companies=self.source.companies,
-                **({"replay_of": self._replayed.run.run_id} if self._replayed else {}),
+                **({"replay_of": replayed.run.run_id} if replayed else {}),
             )
             if archive is not None:
-                archive.begin(self._recorded_run())
+                self.environment.record(
+                    archive,
+                    state=self.state,
+                    companies=self.source.companies,
+                    entities=[stream.entity for stream in self._selected_entities()],
+                    config=self.config,
+                    tap_version=self.plugin_version,
+                )
             super().sync_all()
             if self.failures:
                 ledger.append("run.failed", partitions=len(self.failures))
@@ -153,7 +176,7 @@ class TapD365FO(Tap):
 
     def settings_of(self, entity_set: str) -> EntitySettings:
         """What ``entity_settings`` says of one set, or the defaults."""
-        return self._settings.entity_settings.get(entity_set, EntitySettings())
+        return self._settings.of(entity_set)
 
     @property
     def has_snapshots(self) -> bool:
@@ -176,6 +199,10 @@ class TapD365FO(Tap):
             except PipelineError:
                 return  # raised again, and told, when it is that stream's turn
 
+    def forget_metadata(self, entity_set: str) -> None:
+        """Let the next run ask anew what the entity looks like."""
+        self.environment.metadata.forget(entity_set)
+
     def sees_company(self, company: str) -> bool:
         """Whether any selected stream shows a row of ``company``."""
         return any(stream.shows(company) for stream in self._selected_entities())
@@ -183,21 +210,6 @@ class TapD365FO(Tap):
     def _selected_entities(self) -> list[EntityStream]:
         streams = self.streams.values()
         return [s for s in streams if isinstance(s, EntityStream) and s.selected]
-
-    def _check_catalog(self) -> None:
-        """A selected stream that is no longer published must not pass for one without changes.
-
-        Raises:
-            ConfigError: names the stream and the nearest ones.
-        """
-        for entry in self.input_catalog.streams if self.input_catalog else ():
-            name = entry.tap_stream_id
-            if entry.metadata.root.selected and name not in self.streams:
-                message = (
-                    f"the catalog selects {name}, which is not among the `entities` that the "
-                    f"environment publishes{nearest(name, self.streams)}"
-                )
-                raise ConfigError(message)
 
     def _begin_replay(self, replayed: ReplayedPages) -> None:
         """Start from the recorded state, whatever was given, so that the requests are equal."""
@@ -208,22 +220,13 @@ class TapD365FO(Tap):
         self.state.pop("bookmarks", None)  # in place: the streams hold this very dict
         self.load_state(run.state)
 
-    def _recorded_run(self) -> RecordedRun:
-        """What a replay of this run needs; taken before the state moves."""
-        return RecordedRun(
-            run_id=self._audit.run_id,
-            tap_version=self.plugin_version,
-            started_at=self.source.started_at,
-            state=dict(self.state),
-            companies=self.source.companies,
-            settings=shaping_digests(self.config),
-        )
-
     def _companies(self) -> tuple[str, ...]:
         """The companies to read; none where nothing that is selected belongs to one."""
         if not any(stream.per_company for stream in self._selected_entities()):
             return ()
-        existing = existing_companies(self._reader, self._settings.environment_url, self._listings)
+        existing = existing_companies(
+            self.environment.reader, self._settings.environment_url, self._scope.published
+        )
         if existing is None:
             return require_list(self._settings.companies)
         return check_requested(self._settings.companies or existing, existing)
@@ -233,10 +236,10 @@ class TapD365FO(Tap):
         """What the streams read from; asks for the companies when first needed."""
         return Source(
             settings=self._settings,
-            reader=self._reader,
+            reader=self.environment.reader,
             ledger=self._ledger,
             companies=self._companies(),
-            started_at=self._replayed.run.started_at if self._replayed else datetime.now(UTC),
+            started_at=self.environment.started_at,
             sees_company=self.sees_company,
         )
 
@@ -249,41 +252,13 @@ class TapD365FO(Tap):
         return open_ledger(self._settings.ledger_path, run_id=self._audit.run_id, actor=self.name)
 
     @functools.cached_property
-    def _replayed(self) -> ReplayedPages | None:
-        directory, run_id = self._settings.archive_path, self._settings.replay_run_id
-        return ReplayedPages(directory, run_id) if directory and run_id else None
+    def environment(self) -> Environment:
+        """What reaches D365, or stands for it."""
+        return Environment(self._settings, self._audit.run_id)
 
     @functools.cached_property
-    def _archive(self) -> Archive | None:
-        directory = self._settings.archive_path
-        if directory is None or self._replayed is not None:
-            return None
-        return Archive(directory, self._audit.run_id)
-
-    @functools.cached_property
-    def _reader(self) -> PageReader:
-        settings = self._settings
-        return PageReader(self._replayed or self._client, LinkRebaser(settings.environment_url))
-
-    @functools.cached_property
-    def _client(self) -> D365Client:
-        settings = self._settings
-        return D365Client(
-            WorkerSessions(settings.ca_bundle),
-            TokenProvider(settings, new_session(settings.ca_bundle)),
-            request_timeout_s=settings.request_timeout_s,
-            run_timeout_s=settings.run_timeout_s,
-            keeper=self._archive,
-            max_concurrency=settings.max_concurrency,
-        )
-
-    @functools.cached_property
-    def _metadata(self) -> MetadataService:
-        return MetadataService(self._settings.environment_url, self._reader)
-
-    @functools.cached_property
-    def _listings(self) -> dict[str, EntityListing]:
-        return self._metadata.listings()
+    def _scope(self) -> Scope:
+        return Scope(self.environment.metadata, self._settings)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """As the SDK does, but without the refused values: one of them may be a secret."""

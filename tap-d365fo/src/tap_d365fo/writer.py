@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,8 @@ from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from pipeline_core.errors import ReaderGoneError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tap_d365fo.audit import RunAudit
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -49,13 +52,29 @@ class AuditingWriter(GenericSingerWriter[bytes, singer.Message]):
             if not isinstance(message, singer.RecordMessage):
                 sys.stdout.buffer.flush()
         except BrokenPipeError as error:
-            # The interpreter flushes once more on its way out; let that go nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            text = "the process that reads our output has gone away; look at its last line"
-            raise ReaderGoneError(text) from error
+            raise _reader_gone() from error
 
     def _with_audit(self, message: singer.Message) -> dict[str, Any]:
         content: dict[str, Any] = message.to_dict()
         if isinstance(message, singer.StateMessage):
             content["value"] = {**content["value"], "audit": self._audit.snapshot()}
         return content
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Name the failure when nobody reads stdout any longer.
+
+    Raises:
+        ReaderGoneError: the pipe was closed at its other end.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _reader_gone() from error
+
+
+def _reader_gone() -> ReaderGoneError:
+    # The interpreter flushes once more on its way out; let that go nowhere.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ReaderGoneError("the process that reads our output has gone away; look at its last line")

@@ -5,6 +5,7 @@ One folder a run::
     <archive_path>/<run_id>/run.json                what a replay needs to ask for the same pages
                             index.jsonl             one line an answer, as they were received
                             bodies/<sha256>.json.gz one file a content
+                            metadata/               what was known of the entities that were read
                             seal.json               written when the run was complete
 
 The pages hold business data: folders have mode 0700, files 0600. No header, no token and no origin
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 RUN = "run.json"
 INDEX = "index.jsonl"
 SEAL = "seal.json"
+METADATA = "metadata"
 
 #: Version of the layout above; a reader refuses another one.
 LAYOUT = 1
@@ -141,6 +143,11 @@ class Archive:
         self._index_hash = hashlib.sha256()
         self._pages = 0
         self._failure: ConfigError | TransientError | None = None
+
+    @property
+    def metadata_folder(self) -> Path:
+        """Where the metadata of the run belong, once it has begun."""
+        return self._folder / METADATA
 
     def begin(self, run: RecordedRun) -> None:
         """Create the run's folder and store what has come so far.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import urllib3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _RECEIVE_BYTES = 256 * 1024
 
@@ -32,7 +32,17 @@ class OversizeError(Exception):
 def read_body(
     raw: urllib3.BaseHTTPResponse, *, largest_bytes: int, check_deadline: Callable[[], None]
 ) -> bytes:
-    """The unpacked body.
+    """The unpacked body; see :func:`unpacked`."""
+    body = bytearray()
+    for piece in unpacked(raw, largest_bytes=largest_bytes, check_deadline=check_deadline):
+        body += piece
+    return bytes(body)
+
+
+def unpacked(
+    raw: urllib3.BaseHTTPResponse, *, largest_bytes: int, check_deadline: Callable[[], None]
+) -> Iterator[bytes]:
+    """The unpacked body in pieces; it was whole when the last one has been given.
 
     Args:
         raw: Answer whose headers have come.
@@ -48,18 +58,17 @@ def read_body(
         reason = f"a body in the encoding {encoding[:20]!r}, which was not asked for"
         raise BrokenBodyError(reason)
     unpacker = _Gunzip() if "gzip" in encoding else None
-    body = bytearray()
+    length = 0
     while received := _receive(raw):
         check_deadline()
-        if unpacker is None:
-            body += received
-        else:
-            unpacker.feed(received, body, largest_bytes)
-        if len(body) > largest_bytes:
+        room = largest_bytes - length
+        piece = received if unpacker is None else unpacker.feed(received, room)
+        length += len(piece)
+        if length > largest_bytes:
             raise OversizeError
+        yield piece
     if unpacker is not None:
         unpacker.check_end()
-    return bytes(body)
 
 
 def _receive(raw: urllib3.BaseHTTPResponse) -> bytes:
@@ -74,28 +83,30 @@ def _receive(raw: urllib3.BaseHTTPResponse) -> bytes:
 
 
 class _Gunzip:
-    """Unpacks members of gzip data into a buffer, never far beyond a limit."""
+    """Unpacks members of gzip data, never far beyond a limit."""
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(_GZIP_WINDOW)
         self._begun = False
 
-    def feed(self, packed: bytes, body: bytearray, largest_bytes: int) -> None:
+    def feed(self, packed: bytes, room: int) -> bytes:
+        """What ``packed`` unpacks to; at most one byte more than ``room``."""
+        pieces: list[bytes] = []
         try:
-            while packed:
+            while packed and room >= 0:
                 if self._stream.eof:  # RFC 1952 lets members follow each other
                     self._stream = zlib.decompressobj(_GZIP_WINDOW)
                 self._begun = True
-                room = largest_bytes - len(body) + 1
-                body += self._stream.decompress(packed, room)
-                if len(body) > largest_bytes:
-                    raise OversizeError
+                pieces.append(self._stream.decompress(packed, room + 1))
+                room -= len(pieces[-1])
                 packed = self._stream.unconsumed_tail or self._stream.unused_data
         except zlib.error as error:
             reason = "a compressed body that does not unpack"
             raise BrokenBodyError(reason) from error
+        return b"".join(pieces)
 
     def check_end(self) -> None:
+        """Refuse a body that ended before its own end mark."""
         if self._begun and not self._stream.eof:
             reason = "a compressed body that was cut short"
             raise BrokenBodyError(reason)

@@ -6,11 +6,13 @@ import logging
 import random
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,12 +20,12 @@ import requests
 
 from pipeline_core.errors import AuthError, ConfigError, DataError, TransientError
 from pipeline_core.tls import is_untrusted
-from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body
+from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body, unpacked
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
 from tap_d365fo.access.throttle import Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tap_d365fo.access.auth import TokenProvider
 
@@ -39,10 +41,17 @@ _LARGEST_BODY_BYTES = 512 * 1024 * 1024
 
 _TOO_MANY_REQUESTS = 429
 
+#: ``$metadata`` and the description of all entities go to disk: some 50 to 300 MB.
+_LARGEST_DOWNLOAD_BYTES = 1024 * 1024 * 1024
+
+_JSON = "application/json;odata.metadata=minimal"
+
 #: What a ``Retry-After`` of astronomic length is cut to in a message.
 _LONGEST_PROMISE_S = 366 * 86400.0
 
 _logger = logging.getLogger("tap-d365fo.client")
+
+T = TypeVar("T")
 
 #: Numbers keep every digit: a JSON number with a fraction becomes a Decimal, never a float.
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -88,6 +97,14 @@ class Timing:
 
 class DeniedError(AuthError):
     """One entity is closed to the application's user; others may be open."""
+
+
+class NotFoundError(ConfigError):
+    """The environment has nothing under that address (HTTP 404)."""
+
+
+class UnreadableError(Exception):
+    """What a download's ``parse`` raises for a body that is not whole; the text says how."""
 
 
 class D365Client:
@@ -142,13 +159,46 @@ class D365Client:
             ConfigError: the address or the query is not one that the environment knows.
             DataError: every answer is whole but none is an OData document.
         """
+        return self._retried(url, lambda request_id: self._attempt(url, request_id))
+
+    def download(
+        self, url: str, into: IO[bytes], parse: Callable[[IO[bytes]], T], *, accept: str = _JSON
+    ) -> T:
+        """Fetch a document that is too large for memory into a file, and parse it from there.
+
+        Args:
+            url: Address below the environment's.
+            into: Emptied before each attempt.
+            parse: Reads ``into`` from its start. What it makes of the file is the result. An
+                :class:`UnreadableError` of it counts as a failed attempt.
+            accept: Media type to ask for.
+
+        Raises:
+            PipelineError: as :meth:`get`, and whatever else ``parse`` raises.
+        """
+
+        def attempt(request_id: str) -> T:
+            into.seek(0)
+            into.truncate()
+            with self._response(url, request_id, accept) as (response, label, ends):
+                self._copy(response, into, ends, label)
+            into.seek(0)
+            try:
+                return parse(into)
+            except UnreadableError as error:
+                raise _AttemptFailedError(str(error), label, unreadable=True) from error
+
+        return self._retried(url, attempt)
+
+    def _retried(self, url: str, attempt: Callable[[str], T]) -> T:
+        """What the first attempt that succeeds returns; each gets a request id of its own."""
         attempts = 0  # those that failed without naming a time for the next one
         token_renewed = False
         while True:
             request_id = str(uuid.uuid4())
             try:
                 with self._throttle.slot():
-                    answer = self._attempt(url, request_id)
+                    answer = attempt(request_id)
             except _TokenRefusedError as refused:
                 if token_renewed:
                     raise AuthError(_unauthorized(url, refused.label)) from refused
@@ -181,10 +231,23 @@ class D365Client:
         self._timing.sleep(wait_s)
 
     def _attempt(self, url: str, request_id: str) -> Answer:
+        with self._response(url, request_id, _JSON) as (response, label, ends):
+            body = self._read(response, ends, label)
+        received_at = self._timing.now()
+        answer = Answer(url, parse_document(url, body, label), len(body), received_at)
+        if self._keeper is not None:
+            self._keeper.keep(url, body, received_at)
+        return answer
+
+    @contextmanager
+    def _response(
+        self, url: str, request_id: str, accept: str
+    ) -> Iterator[tuple[requests.Response, str, float]]:
+        """An accepted answer whose body has yet to come, its name for logs, and its deadline."""
         token = self._tokens.token()
         headers = {
             "Authorization": f"Bearer {token}",
-            "Accept": "application/json;odata.metadata=minimal",
+            "Accept": accept,
             "Accept-Encoding": "gzip",
             "OData-MaxVersion": "4.0",
             "x-ms-client-request-id": request_id,
@@ -202,7 +265,7 @@ class D365Client:
                 activity = response.headers.get("ms-dyn-aid")
                 label = f"ms-dyn-aid {activity}" if activity else label
                 self._check_status(url, response, token, label)
-                body = self._read(response, ends, label)
+                yield response, label, ends
         except requests.exceptions.SSLError as error:
             if not is_untrusted(error):
                 reason = "a broken TLS connection"
@@ -214,11 +277,6 @@ class D365Client:
             raise ConfigError(message) from error
         except requests.RequestException as error:
             raise _AttemptFailedError(_kind(error), label) from error
-        received_at = self._timing.now()
-        answer = Answer(url, parse_document(url, body, label), len(body), received_at)
-        if self._keeper is not None:
-            self._keeper.keep(url, body, received_at)
-        return answer
 
     def _check_status(self, url: str, response: requests.Response, token: str, label: str) -> None:
         status = response.status_code
@@ -239,6 +297,12 @@ class D365Client:
                 "application in F&O lacks the privilege to view this entity"
             )
             raise DeniedError(message)
+        if status == 404:  # noqa: PLR2004
+            message = (
+                f"{_label(url, label)}: the environment has nothing there (HTTP 404); check "
+                "environment_url, the entity name and its filter"
+            )
+            raise NotFoundError(message)
         message = (
             f"{_label(url, label)} was rejected (HTTP {status}); check the entity name, its "
             "filter and the selected properties in entity_settings and the catalog"
@@ -253,20 +317,38 @@ class D365Client:
         return sent if sent.tzinfo else sent.replace(tzinfo=UTC)
 
     def _read(self, response: requests.Response, ends: float, label: str) -> bytes:
-        def check_deadline() -> None:
-            if self._timing.monotonic() > ends:
-                reason = f"no whole answer within request_timeout ({self._request_timeout_s:.0f} s)"
-                raise _AttemptFailedError(reason, label)
-
-        try:
+        with _whole(response.url, label, "512 MB for one page"):
             return read_body(
-                response.raw, largest_bytes=_LARGEST_BODY_BYTES, check_deadline=check_deadline
+                response.raw,
+                largest_bytes=_LARGEST_BODY_BYTES,
+                check_deadline=partial(self._check_deadline, ends, label),
             )
-        except BrokenBodyError as error:
-            raise _AttemptFailedError(str(error), label) from error
-        except OversizeError as error:
-            message = f"{_label(response.url, label)} sent more than 512 MB for one page"
-            raise DataError(message) from error
+
+    def _copy(self, response: requests.Response, into: IO[bytes], ends: float, label: str) -> None:
+        with _whole(response.url, label, "1 GB"):
+            for piece in unpacked(
+                response.raw,
+                largest_bytes=_LARGEST_DOWNLOAD_BYTES,
+                check_deadline=partial(self._check_deadline, ends, label),
+            ):
+                into.write(piece)
+
+    def _check_deadline(self, ends: float, label: str) -> None:
+        if self._timing.monotonic() > ends:
+            reason = f"no whole answer within request_timeout ({self._request_timeout_s:.0f} s)"
+            raise _AttemptFailedError(reason, label)
+
+
+@contextmanager
+def _whole(url: str, label: str, limit: str) -> Iterator[None]:
+    """A body that breaks is a failed attempt; one that is too long stays so."""
+    try:
+        yield
+    except BrokenBodyError as error:
+        raise _AttemptFailedError(str(error), label) from error
+    except OversizeError as error:
+        message = f"{_label(url, label)} sent more than {limit}"
+        raise DataError(message) from error
 
 
 class _TokenRefusedError(Exception):

@@ -22,6 +22,7 @@ from pipeline_core.errors import ConfigError, DataError, IntegrityError
 from tap_d365fo.access.archive import (
     INDEX,
     LAYOUT,
+    METADATA,
     RUN,
     SEAL,
     Entry,
@@ -40,7 +41,15 @@ if TYPE_CHECKING:
 
 #: Settings that decide what is asked for. Their digests tell what to put back when a replay asks
 #: for pages that were not recorded.
-_SHAPING = ("companies", "entities", "entity_settings", "label_language", "start_date")
+_SHAPING = (
+    "companies",
+    "entities",
+    "entity_settings",
+    "max_concurrency",
+    "null_sentinels",
+    "snapshot_path",
+    "start_date",
+)
 
 _logger = logging.getLogger("tap-d365fo.replay")
 
@@ -86,6 +95,11 @@ class ReplayedPages:
         body = self._body(entry)
         document = parse_document(url, body, f"page {entry.seq} of the archive")
         return Answer(url, document, entry.size_bytes, entry.received_at)
+
+    @property
+    def metadata_folder(self) -> Path:
+        """What was known of the entities when the run was recorded."""
+        return self._folder / METADATA
 
     def tell_differences(self, settings: Mapping[str, str], tap_version: str) -> None:
         """Warn of what may lead to other requests than the recorded ones."""

@@ -1,60 +1,82 @@
-"""Edm types as JSON Schema, and wire values as Singer values.
+"""Edm types as JSON Schema.
 
-One place for both, because they must agree: what the schema promises is what :func:`decoder`
-returns.
+What the schema promises is what :mod:`tap_d365fo.metadata.values` returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pipeline_core.errors import DataError
+from tap_d365fo.metadata.values import Decoder, decoder, numbers_are_text
 
 if TYPE_CHECKING:
-    from tap_d365fo.metadata.model import Entity, Property
+    from collections.abc import Collection
 
-#: Turns the JSON value of a property into the value of a RECORD.
-Decoder = Callable[[Any], Any]
+    from tap_d365fo.metadata.model import Entity, Navigation, Property
 
-#: F&O has no null date. An AX ``Date`` travels as noon UTC, so that no time zone moves it to
-#: another day; the empty one is 1900-01-01. Midnight is accepted for computed columns that skip the
-#: noon rule.
-_DATE_SUFFIXES = ("T12:00:00Z", "T00:00:00Z")
-_NULL_DATE = "1900-01-01"
-
-#: The empty ``UtcDateTime``.
-_NULL_DATE_TIME = "1900-01-01T00:00:00Z"
-
-_NULL_GUID = "00000000-0000-0000-0000-000000000000"
+__all__ = [
+    "Decoder",
+    "decoder",
+    "is_decimal",
+    "is_instant",
+    "json_schema",
+    "numbers_are_text",
+    "selected_by_default",
+]
 
 #: Binary properties hold images and packed containers: offered, but not selected by default.
 _BINARY = "Edm.Binary"
 
+_STRING: dict[str, Any] = {"type": "string"}
+
+#: A type that is not named here is an enum or one of tomorrow; both travel as strings. X++ times of
+#: day are Edm.Int32 (seconds since midnight) and stay the numbers that they are.
 _SCHEMAS: dict[str, dict[str, Any]] = {
-    "Edm.String": {"type": "string"},
+    "Edm.String": _STRING,
+    "Edm.SByte": {"type": "integer"},
+    "Edm.Byte": {"type": "integer"},
     "Edm.Int16": {"type": "integer"},
     "Edm.Int32": {"type": "integer"},
     "Edm.Int64": {"type": "integer"},
-    "Edm.Byte": {"type": "integer"},
     "Edm.Decimal": {"type": "number"},
+    "Edm.Double": {"type": "number"},
+    "Edm.Single": {"type": "number"},
     "Edm.Boolean": {"type": "boolean"},
     "Edm.Guid": {"type": "string", "format": "uuid"},
+    "Edm.Date": {"type": "string", "format": "date"},
+    "Edm.TimeOfDay": {"type": "string", "format": "time"},
+    "Edm.Time": {"type": "string", "format": "time"},
+    # No format: OData allows a sign and more digits than the ``duration`` of JSON Schema.
+    "Edm.Duration": _STRING,
     _BINARY: {"type": "string", "contentEncoding": "base64"},
 }
 
+#: What ``DataType`` says of a structure with properties of its own (a CSDL complex type).
+RECORD = "Record"
 
-def json_schema(entity: Entity) -> dict[str, Any]:
+_COLLECTION = "Collection("
+
+
+def json_schema(entity: Entity, *, expand: Collection[str] = ()) -> dict[str, Any]:
     """The Singer schema of ``entity``.
 
-    Enums are open strings: partners and later versions add members. The Edm and AX types travel in
-    ``x-sql-datatype-properties``, the one extension keyword that the SDK keeps.
+    Enums are open strings: partners and later versions add members. The Edm and AX types and what
+    is known of digits travel in ``x-sql-datatype-properties``, the one extension keyword that the
+    SDK keeps.
+
+    Args:
+        entity: What is published.
+        expand: Navigation properties that are read along; each becomes a column.
     """
-    return {
+    schema: dict[str, Any] = {
         "type": "object",
-        "properties": {p.name: _property_schema(p) for p in entity.properties},
+        "properties": {p.name: _property_schema(p) for p in entity.properties}
+        | {n.name: _navigation_schema(n) for n in entity.navigations if n.name in expand},
         "required": list(entity.key),
     }
+    if entity.label:
+        schema["title"] = entity.label
+    return schema
 
 
 def is_decimal(prop: Property) -> bool:
@@ -72,53 +94,40 @@ def is_instant(prop: Property) -> bool:
     return prop.edm_type == "Edm.DateTimeOffset" and prop.data_type != "Date"
 
 
-def decoder(prop: Property, *, null_sentinels: bool) -> Decoder | None:
-    """How the property's wire value becomes its RECORD value; None where it stays as it is.
-
-    Args:
-        prop: Key parts keep their sentinels: a key must not lose a part.
-        null_sentinels: Whether F&O's stand-ins for "nothing" become null.
-    """
-    nulls = null_sentinels and not prop.is_key
-    if prop.edm_type == "Edm.DateTimeOffset":
-        if prop.data_type == "Date":
-            return _date_decoder(prop.name, null=_NULL_DATE if nulls else None)
-        return _null_for(_NULL_DATE_TIME) if nulls else None
-    if prop.edm_type == "Edm.Guid":
-        return _null_for(_NULL_GUID) if nulls else None
-    return None
-
-
 def _property_schema(prop: Property) -> dict[str, Any]:
-    if prop.edm_type == "Edm.DateTimeOffset":
-        date = prop.data_type == "Date"
-        schema: dict[str, Any] = {"type": "string", "format": "date" if date else "date-time"}
-    else:
-        schema = dict(_SCHEMAS.get(prop.edm_type, _SCHEMAS["Edm.String"]))
+    schema = dict(_type_schema(prop))
     if not prop.is_key:
         schema["type"] = [schema["type"], "null"]
-    schema["x-sql-datatype-properties"] = {"edm": prop.edm_type, "ax": prop.data_type}
+    if prop.max_length is not None and schema["type"] in ("string", ["string", "null"]):
+        schema["maxLength"] = prop.max_length
+    if prop.label:
+        schema["title"] = prop.label
+    if prop.description:
+        schema["description"] = prop.description
+    facets = {"precision": prop.precision, "scale": prop.scale, "maxLength": prop.max_length}
+    schema["x-sql-datatype-properties"] = {
+        "edm": prop.edm_type,
+        "ax": prop.data_type,
+        **{name: value for name, value in facets.items() if value is not None},
+    }
     return schema
 
 
-def _null_for(sentinel: str) -> Decoder:
-    def decode(value: Any) -> Any:  # noqa: ANN401 - a JSON value
-        return None if value == sentinel else value
+def _type_schema(prop: Property) -> dict[str, Any]:
+    if prop.edm_type == "Edm.DateTimeOffset":
+        return {"type": "string", "format": "date" if prop.data_type == "Date" else "date-time"}
+    if prop.edm_type.startswith(_COLLECTION):
+        return {"type": "array", "items": {}}
+    if prop.data_type == RECORD:
+        return {"type": "object"}
+    return _SCHEMAS.get(prop.edm_type, _STRING)
 
-    return decode
 
-
-def _date_decoder(name: str, *, null: str | None) -> Decoder:
-    def decode(value: Any) -> Any:  # noqa: ANN401 - a JSON value
-        if value is None:
-            return None
-        if not isinstance(value, str) or value[10:] not in _DATE_SUFFIXES:
-            message = (
-                f"{name} is declared a date without time but carries one; the entity has "
-                "changed in the environment, run discovery again"
-            )
-            raise DataError(message)
-        day = value[:10]
-        return None if day == null else day
-
-    return decode
+def _navigation_schema(navigation: Navigation) -> dict[str, Any]:
+    related: dict[str, Any] = {
+        "type": "object",
+        "properties": {p.name: _property_schema(p) for p in navigation.properties},
+    }
+    if navigation.many:
+        return {"type": ["array", "null"], "items": related}
+    return {**related, "type": ["object", "null"]}

@@ -132,7 +132,10 @@ def _above(query: Query, number: str, value: int | None) -> Query:
 
 def _number(row: dict[str, Any], number: str, entity_set: str) -> int:
     value = row.get(number)
-    if not isinstance(value, int):
-        message = f"{entity_set}: a row has no readable {number}"
-        raise DataError(message)
-    return value
+    try:
+        if isinstance(value, int | str):  # IEEE754Compatible servers write it as text
+            return int(value)
+    except ValueError:
+        pass
+    message = f"{entity_set}: a row has no readable {number}"
+    raise DataError(message)

@@ -1,0 +1,107 @@
+"""Measure discovery of a whole environment against a floor in the same run.
+
+    python -m benchmarks.discovery [--sets 4000] [--width 80]
+
+The floor downloads the same document and decodes it. Both are processes of their own, so that time
+and memory are those of the whole command, start of Python included. Timings on shared machines are
+noisy; nothing here decides a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from benchmarks.environment import Environment
+
+from contoso_sandbox.tls import create_tls
+
+_FLOOR = """
+import sys, msgspec, requests
+url, ca = sys.argv[1:]
+body = requests.get(url + "/metadata/PublicEntities", verify=ca).content
+msgspec.json.decode(body)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a process took."""
+
+    seconds: float
+    peak_mb: float
+
+    def __str__(self) -> str:
+        """Half a line of the report."""
+        return f"{self.seconds:6.2f} s {self.peak_mb:7.0f} MB"
+
+
+#: Starts the command from a small process: a child begins with the peak of what forked it.
+_METER = """
+import resource, subprocess, sys, time
+begun = time.perf_counter()
+with open(sys.argv[1], "wb") as out:
+    code = subprocess.call(sys.argv[2:], stdout=out)
+seconds = time.perf_counter() - begun
+print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
+def run(command: list[str], output: Path) -> Cost:
+    """Run a command to its end, with bytecode on."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    meter = [sys.executable, "-c", _METER, str(output), *command]
+    process = subprocess.run(  # noqa: S603 - our own commands
+        meter, env=environment, capture_output=True, text=True, check=False
+    )
+    if process.returncode:
+        sys.exit(process.stderr)
+    seconds, peak_kb = map(float, process.stdout.split())
+    return Cost(seconds, peak_kb / 1024)
+
+
+def select(catalog: Path, streams: int) -> None:
+    """Leave so many streams of a catalog selected."""
+    document = msgspec.json.decode(catalog.read_bytes())
+    for number, entry in enumerate(document["streams"]):
+        entry["metadata"][-1]["metadata"]["selected"] = number < streams
+    catalog.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+
+
+def main() -> None:
+    """Print one line for each measurement."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--sets", type=int, default=4000)
+    arguments.add_argument("--width", type=int, default=80)
+    wanted = arguments.parse_args()
+    tap = str(Path(sys.executable).with_name("tap-d365fo"))
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        environment = Environment(wanted.sets, wanted.width, create_tls(home / "tls")).start()
+        try:
+            config = home / "config.json"
+            config.write_text(json.dumps({**environment.settings(), "entities": ["*"]}))
+            floor = [sys.executable, "-c", _FLOOR, environment.url, str(environment.tls.ca_bundle)]
+            discovery = [tap, "--config", str(config), "--discover"]
+            run(discovery, home / "warm-up")  # compiles bytecode
+            print(f"floor      {run(floor, home / 'floor')}")  # noqa: T201
+            print(f"discovery  {run(discovery, home / 'catalog')}")  # noqa: T201
+            catalog = home / "catalog"
+            select(catalog, 3)
+            sync = [tap, "--config", str(config), "--catalog", str(catalog)]
+            print(f"sync of 3  {run(sync, home / 'messages')}")  # noqa: T201
+            print(f"catalog    {catalog.stat().st_size / 1e6:.0f} MB")  # noqa: T201
+        finally:
+            environment.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What reaches the environment, or stands for it: client, archive, replay, metadata."""
+
+from __future__ import annotations
+
+import functools
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tap_d365fo.access.archive import Archive, RecordedRun
+from tap_d365fo.access.auth import TokenProvider
+from tap_d365fo.access.client import D365Client
+from tap_d365fo.access.links import LinkRebaser
+from tap_d365fo.access.replay import ReplayedPages, shaping_digests
+from tap_d365fo.access.session import WorkerSessions, new_session
+from tap_d365fo.metadata.access import Access
+from tap_d365fo.metadata.cache import MetadataCache
+from tap_d365fo.metadata.service import MetadataService, open_metadata
+from tap_d365fo.reading.pages import PageReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tap_d365fo.metadata.model import Entity
+    from tap_d365fo.settings import Settings
+
+
+class Environment:
+    """One F&O environment in one run; or the recording of another run, which looks the same."""
+
+    def __init__(self, settings: Settings, run_id: str) -> None:
+        """Send nothing yet."""
+        self._settings = settings
+        self._run_id = run_id
+
+    @functools.cached_property
+    def replayed(self) -> ReplayedPages | None:
+        """The run that is emitted once more."""
+        directory, run_id = self._settings.archive_path, self._settings.replay_run_id
+        return ReplayedPages(directory, run_id) if directory and run_id else None
+
+    @functools.cached_property
+    def archive(self) -> Archive | None:
+        """Where the pages of this run are kept."""
+        directory = self._settings.archive_path
+        if directory is None or self.replayed is not None:
+            return None
+        return Archive(directory, self._run_id)
+
+    @functools.cached_property
+    def started_at(self) -> datetime:
+        """When the run began; in a replay, when the recorded one did."""
+        return self.replayed.run.started_at if self.replayed else datetime.now(UTC)
+
+    @functools.cached_property
+    def reader(self) -> PageReader:
+        """Pages and small documents."""
+        return PageReader(
+            self.replayed or self._client, LinkRebaser(self._settings.environment_url)
+        )
+
+    @functools.cached_property
+    def metadata(self) -> MetadataService:
+        """What the environment publishes; in a replay, what it published."""
+        settings = self._settings
+        access = Access(
+            environment_url=settings.environment_url,
+            reader=self.reader,
+            client=self._client,
+            links=LinkRebaser(settings.environment_url),
+            threads=settings.max_concurrency,
+        )
+        if self.replayed is not None:
+            return MetadataService(access, cache=self._recorded_metadata(self.replayed))
+        return open_metadata(
+            access,
+            cache_path=settings.metadata_cache_path,
+            max_age_s=settings.metadata_max_age_s,
+            label_language=settings.label_language,
+        )
+
+    def record(
+        self,
+        archive: Archive,
+        *,
+        state: Mapping[str, Any],
+        companies: tuple[str, ...],
+        entities: Iterable[Entity],
+        config: Mapping[str, Any],
+        tap_version: str,
+    ) -> None:
+        """Begin the recording with all that a replay needs beside the pages.
+
+        The entities as they are read are written down, too: they may have come from a cache, or
+        from ``$metadata``, which is no page.
+        """
+        archive.begin(
+            RecordedRun(
+                run_id=self._run_id,
+                tap_version=tap_version,
+                started_at=self.started_at,
+                state=dict(state),
+                companies=companies,
+                settings=shaping_digests(config),
+            )
+        )
+        kept = self._recorded_metadata(archive)
+        kept.keep_published(self.metadata.published())
+        for entity in entities:
+            kept.keep_entity(entity)
+
+    def _recorded_metadata(self, recording: Archive | ReplayedPages) -> MetadataCache:
+        return MetadataCache(
+            recording.metadata_folder, self._settings.environment_url, max_age_s=math.inf
+        )
+
+    @functools.cached_property
+    def _client(self) -> D365Client:
+        settings = self._settings
+        return D365Client(
+            WorkerSessions(settings.ca_bundle),
+            TokenProvider(settings, new_session(settings.ca_bundle)),
+            request_timeout_s=settings.request_timeout_s,
+            run_timeout_s=settings.run_timeout_s,
+            keeper=self.archive,
+            max_concurrency=settings.max_concurrency,
+        )
