@@ -7,24 +7,16 @@ follows nextLinks and writes its own filters. It trusts the throw-away authority
 
 from __future__ import annotations
 
-from datetime import date
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.e2e.books import by_key, expected_rows
 from tests.interop.cells import assert_same
 from tests.interop.peers import PYTHON_ODATA
-from tests.interop.strangers import edm_type, read_with, vendors_of
-
-from contoso_sandbox.model import AxType
+from tests.interop.strangers import as_in_the_books, edm_type, read_with, vendors_of
 
 if TYPE_CHECKING:
     from contoso_sandbox.contoso import Contoso
-    from contoso_sandbox.model import EntitySet
-
-#: What F&O sends for no date; the books have none.
-NO_DATE = "1900-01-01T12:00:00Z"
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +39,6 @@ def test_reflects_every_set_with_types_and_keys(read: dict[str, Any], contoso: C
             "key": list(entity_set.key),
         }
         for name, entity_set in contoso.world.environment.entity_sets.items()
-    }
-
-
-def as_in_the_books(row: dict[str, Any], entity_set: EntitySet) -> dict[str, Any]:
-    """A printed row with amounts as numbers, and dates as F&O means them."""
-    kinds = {p.name: p.ax_type for p in entity_set.properties}
-    return {
-        name: Decimal(value)
-        if kinds[name] is AxType.REAL
-        else (None if value == NO_DATE else date.fromisoformat(value[:10]))
-        if kinds[name] is AxType.DATE
-        else value
-        for name, value in row.items()
     }
 
 
