@@ -19,6 +19,7 @@ import msal
 import pytest
 import requests
 from click.testing import CliRunner
+from tests.sandbox.signed_in import Client
 
 from contoso_sandbox.cli import main
 from contoso_sandbox.contoso import AlreadyRunningError, Contoso, Ports
@@ -349,6 +350,35 @@ def test_serve_announces_itself_and_stops_on_a_signal(home: Path, number: int) -
     assert b"Contoso is open." in output_of_it
     assert f"env --dir {home}".encode() in output_of_it.replace(b"\n", b"")
     assert not (home / "sandbox.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sets"),
+    [
+        pytest.param(["--environment", "odd"], 21, id="odd"),
+        pytest.param(["--sets", "30"], 30, id="synthetic"),
+    ],
+)
+def test_another_environment_is_served_until_a_signal(
+    tmp_path: Path, options: list[str], sets: int
+) -> None:
+    command = [sys.executable, "-m", "contoso_sandbox.cli", "serve-other", "--dir", str(tmp_path)]
+    with subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as serving:
+        assert serving.stdout is not None
+        lines = [serving.stdout.readline() for _ in range(6)]
+        settings = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
+        unquoted = {name: value.strip("'") for name, value in settings.items()}
+        listed = Client(unquoted).json("/metadata/PublicEntities", select="Name")
+        serving.send_signal(signal.SIGTERM)
+        _, errors = serving.communicate(timeout=30)
+    assert len(listed["value"]) == sets
+    assert (serving.returncode, errors) == (0, "")
 
 
 def test_serve_says_which_port_is_busy_and_exits_with_73(home: Path) -> None:

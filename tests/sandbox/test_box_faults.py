@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from tests.sandbox.signed_in import Client
 
 from contoso_sandbox.faults import (
     Fault,
+    before,
     closed_before_headers,
     expires_in,
+    pages_of,
     server_error,
     throttled,
     token_refused,
@@ -83,3 +86,26 @@ def test_faults_of_the_environment_leave_the_tenant_alone(box: Contoso) -> None:
     assert refused.status_code == 429
     assert [applied.name for applied in box.d365.faults.applied] == ["answer 429"]
     assert box.entra_faults.applied == []
+
+
+def test_the_world_changes_while_a_client_pages(new_contoso: NewContoso) -> None:
+    with new_contoso(scale=0.02, page_size=5) as box:
+        client = Client(box.settings())
+        path = "/data/VendorGroups?cross-company=true"
+        groups = client.walk(path)
+        first = {name: groups[0][name] for name in ("dataAreaId", "VendorGroupId")}
+        tags = {row["@odata.etag"] for row in client.json(path)["value"]}
+        box.d365.faults.add(
+            Fault(
+                before(lambda _: box.world.delete("VendorGroups", first)),
+                nth=2,
+                on=pages_of("VendorGroups"),
+            ),
+        )
+        # A row was deleted on the page that was read, so the sixth moved there and is never seen.
+        assert client.walk(path) == groups[:5] + groups[6:]
+        key = {name: groups[1][name] for name in first}
+        box.world.change("VendorGroups", key, Description="changed")
+        changed = client.json(path)["value"][0]
+        assert changed["Description"] == "changed"
+        assert changed["@odata.etag"] not in tags

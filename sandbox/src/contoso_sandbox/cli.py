@@ -131,13 +131,58 @@ def serve(
         _fail(f"{error}; stop it first or use another --dir", _EXIT_BUSY)
     except StaleWorldError as error:
         _fail(f"{directory}: {error}", _EXIT_STALE)
-    stopped = threading.Event()
+    stopped = _stop_signal()
     with box:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopped.set())
         _greet(box.running, directory)
         stopped.wait()
         Console().print("Stopping.")
+
+
+@main.command()
+@click.option(
+    "--environment",
+    "kind",
+    type=click.Choice(["synthetic", "odd"]),
+    default="synthetic",
+    show_default=True,
+    help="synthetic: thousands of wide sets without rows; odd: odd keys, names and values.",
+)
+@click.option(
+    "--sets",
+    type=click.IntRange(min=1),
+    default=4_000,
+    show_default=True,
+    help="How many entity sets the synthetic environment publishes.",
+)
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("var/other"),
+    show_default=True,
+    help="Where credentials and certificate authority are kept.",
+)
+def serve_other(kind: str, sets: int, directory: Path) -> None:
+    """Run another environment than Contoso's until Ctrl-C or SIGTERM.
+
+    Prints the settings that point tap-d365fo at it, as shell exports; the output holds the
+    throw-away secrets. Ports are free ones.
+    """
+    from contoso_sandbox.entities.odd import odd  # noqa: PLC0415 - as in serve
+    from contoso_sandbox.entities.odd_rows import fill  # noqa: PLC0415
+    from contoso_sandbox.entities.synthetic import synthetic  # noqa: PLC0415
+    from contoso_sandbox.environment_box import EnvironmentBox  # noqa: PLC0415
+
+    stored = kind == "odd"
+    environment = odd() if stored else synthetic(sets)
+    with EnvironmentBox(directory, environment, stored=stored) as box:
+        if stored:
+            fill(box.tables)
+        box.d365.prepare()
+        stopped = _stop_signal()
+        for name, value in box.settings().items():
+            click.echo(f"export {name}={shlex.quote(value)}")
+        stopped.wait()
 
 
 @main.command()
@@ -197,6 +242,14 @@ def status(directory: Path) -> None:
         table.add_row(name, f"{rows:,}", f"{facts['rows_travelled'].get(name, 0):,}")
     _align_numbers(table)
     console.print(table)
+
+
+def _stop_signal() -> threading.Event:
+    """Return what SIGINT and SIGTERM set from now on."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped
 
 
 def _running(directory: Path) -> RunningBox:

@@ -12,6 +12,8 @@ from enum import StrEnum
 #: Columns that every table carries beside its properties: the root pair of the etag.
 REC_ID = "__rec_id"
 REC_VERSION = "__rec_version"
+#: Column with the further ``RecVersion,RecId`` pairs of a set that joins several tables.
+ETAG_TAIL = "__etag_tail"
 
 
 class AxType(StrEnum):
@@ -26,6 +28,7 @@ class AxType(StrEnum):
     ENUM = "Enum"
     GUID = "Guid"
     BOOLEAN = "Boolean"
+    CONTAINER = "Container"
 
 
 #: The Edm type behind each; an enum's is its own qualified name.
@@ -38,6 +41,7 @@ EDM_TYPES = {
     AxType.UTC_DATE_TIME: "Edm.DateTimeOffset",
     AxType.GUID: "Edm.Guid",
     AxType.BOOLEAN: "Edm.Boolean",
+    AxType.CONTAINER: "Edm.Binary",
 }
 
 #: Column type in the DuckDB table. Dates are stored as the instants that travel (noon for
@@ -51,6 +55,21 @@ SQL_TYPES = {
     AxType.ENUM: "VARCHAR",
     AxType.GUID: "VARCHAR",
     AxType.BOOLEAN: "BOOLEAN",
+    AxType.CONTAINER: "BLOB",
+}
+
+
+#: What F&O stores where a value is absent; only an enum can be NULL (a number without a member).
+ABSENT = {
+    AxType.STRING: "''",
+    AxType.INT32: "0",
+    AxType.INT64: "0",
+    AxType.REAL: "0",
+    AxType.DATE: "TIMESTAMP '1900-01-01 12:00:00'",
+    AxType.UTC_DATE_TIME: "TIMESTAMP '1900-01-01 00:00:00'",
+    AxType.GUID: "'00000000-0000-0000-0000-000000000000'",
+    AxType.BOOLEAN: "false",
+    AxType.CONTAINER: "''::BLOB",
 }
 
 
@@ -66,6 +85,8 @@ class Property:
         label: English label (``/metadata/Labels``), served under ``label_id``.
         scale: Decimal digits of a ``REAL`` (exchange rates carry 16).
         max_length: Most characters of a ``STRING``, where it is no memo.
+        stored_as: Name of the column where it is not the property's: DuckDB does not tell names
+            apart that differ in case alone.
     """
 
     name: str
@@ -76,6 +97,12 @@ class Property:
     label_id: str = ""
     scale: int = 6
     max_length: int | None = None
+    stored_as: str = ""
+
+    @property
+    def column(self) -> str:
+        """Name of the column in the DuckDB table."""
+        return self.stored_as or self.name
 
     @property
     def precision(self) -> int:
@@ -148,8 +175,13 @@ class EnumType:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """All that an environment publishes."""
+    """All that an environment publishes.
+
+    Attributes:
+        unserved: Data entities that are no OData sets (``DataServiceEnabled`` is false).
+    """
 
     entity_sets: dict[str, EntitySet] = field(default_factory=dict)
     enums: dict[str, EnumType] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    unserved: tuple[EntitySet, ...] = ()

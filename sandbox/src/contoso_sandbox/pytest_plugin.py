@@ -1,7 +1,8 @@
 """pytest fixtures: a running Contoso for tests.
 
 ``contoso`` is shared by the whole session; a test that changes the data (``world.advance``) or that
-counts requests takes ``new_contoso`` instead.
+counts requests takes ``new_contoso`` instead. ``synthetic_environment`` and ``odd_environment`` are
+other environments than Contoso's, each with a tenant of its own.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contoso_sandbox.contoso import Contoso
+    from contoso_sandbox.environment_box import EnvironmentBox
 
 #: Small enough to start in about two seconds, large enough that most sets fill several pages.
 SCALE = 0.05
 PAGE_SIZE = 250
+ODD_PAGE_SIZE = 2
 
 
 class NewContoso(Protocol):
@@ -79,3 +82,47 @@ def new_contoso(contoso_home: Callable[[float, int], Path]) -> Iterator[NewConto
             return boxes.enter_context(box)
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def synthetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvironmentBox]:
+    """Run an environment of a real one's size, for the session: 4,000 sets, all of them empty.
+
+    Its metadata documents are written at the start, which takes some seconds.
+    """
+    from contoso_sandbox.entities.synthetic import synthetic  # noqa: PLC0415
+    from contoso_sandbox.environment_box import EnvironmentBox  # noqa: PLC0415
+
+    directory = tmp_path_factory.mktemp("synthetic")
+    with EnvironmentBox(directory, synthetic(), stored=False) as box:
+        box.d365.prepare()
+        yield box
+
+
+@pytest.fixture(scope="session")
+def new_odd_environment(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[], EnvironmentBox]]:
+    """Start environments of oddities for tests that change them: pages of two rows.
+
+    They share credentials and certificate authority, and stop with the session.
+    """
+    from contoso_sandbox.entities.odd import odd  # noqa: PLC0415
+    from contoso_sandbox.entities.odd_rows import fill  # noqa: PLC0415
+    from contoso_sandbox.environment_box import EnvironmentBox  # noqa: PLC0415
+
+    home = tmp_path_factory.mktemp("odd")
+    with ExitStack() as boxes:
+
+        def start() -> EnvironmentBox:
+            box = boxes.enter_context(EnvironmentBox(home, odd(), page_size=ODD_PAGE_SIZE))
+            fill(box.tables)
+            return box
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def odd_environment(new_odd_environment: Callable[[], EnvironmentBox]) -> EnvironmentBox:
+    """Run one environment of oddities for the session; leave its rows as they are."""
+    return new_odd_environment()

@@ -94,18 +94,32 @@ def forget_running(directory: Path) -> None:
 
 def meltano_settings(running: RunningBox, credentials: Credentials) -> dict[str, str]:
     """Return the environment variables that point both plugins at the box."""
-    return {
-        "TAP_D365FO_ENVIRONMENT_URL": running.d365_url,
-        "TAP_D365FO_TENANT_ID": credentials.tenant_id,
-        "TAP_D365FO_CLIENT_ID": credentials.client_id,
-        "TAP_D365FO_CLIENT_SECRET": credentials.client_secret,
-        "TAP_D365FO_AUTHORITY_HOST": running.entra_url,
-        "TAP_D365FO_CA_BUNDLE": running.ca_bundle,
+    tap = tap_settings(
+        environment_url=running.d365_url,
+        authority_host=running.entra_url,
+        ca_bundle=running.ca_bundle,
+        credentials=credentials,
+    )
+    return tap | {
         "TARGET_TABLEAU_HYPER_TABLEAU_SERVER_URL": running.tableau_url,
         "TARGET_TABLEAU_HYPER_TABLEAU_SITE": "",
         "TARGET_TABLEAU_HYPER_TABLEAU_TOKEN_NAME": credentials.token_name,
         "TARGET_TABLEAU_HYPER_TABLEAU_TOKEN_VALUE": credentials.token_value,
         "TARGET_TABLEAU_HYPER_CA_BUNDLE": running.ca_bundle,
+    }
+
+
+def tap_settings(
+    *, environment_url: str, authority_host: str, ca_bundle: str, credentials: Credentials
+) -> dict[str, str]:
+    """Return the environment variables that point tap-d365fo at an environment."""
+    return {
+        "TAP_D365FO_ENVIRONMENT_URL": environment_url,
+        "TAP_D365FO_TENANT_ID": credentials.tenant_id,
+        "TAP_D365FO_CLIENT_ID": credentials.client_id,
+        "TAP_D365FO_CLIENT_SECRET": credentials.client_secret,
+        "TAP_D365FO_AUTHORITY_HOST": authority_host,
+        "TAP_D365FO_CA_BUNDLE": ca_bundle,
     }
 
 

@@ -176,6 +176,12 @@ def test_columns_are_dropped_added_renamed_and_changed(faulty: Site) -> None:
     assert second["SourceKey"] is None
 
 
+@pytest.mark.parametrize("text", ["\ud800", "a\x00b", "\udc00\ud800"])
+def test_a_value_can_be_text_that_utf8_or_c_cannot_hold(faulty: Site, text: str) -> None:
+    faulty.d365.faults.add(Fault(changed_value("Text", text, index=0)))
+    assert [row["Text"] for row in faulty.get(ENTRIES).rows[:2]] == [text, "Entry 1"]
+
+
 def test_a_count_lies_in_both_forms(faulty: Site) -> None:
     assert rewritten(faulty, counted_as(99), count="true")["@odata.count"] == 99
     faulty.d365.faults.clear()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from contoso_sandbox.d365.app import LOGGED, Shell
 from contoso_sandbox.d365.bearer import Gate, TokenVerifier
 from contoso_sandbox.d365.listing import Listings
-from contoso_sandbox.d365.reading import Reader
+from contoso_sandbox.d365.reading import EmptyReader, Reader
 from contoso_sandbox.d365.request_log import LoggedRequest, RequestLog
 from contoso_sandbox.d365.service import Service
 from contoso_sandbox.d365.traits import FINANCE_AND_OPERATIONS, NumbersAsStrings, Traits
@@ -40,7 +40,7 @@ class D365:
     def __init__(
         self,
         environment: Environment,
-        cursor: Callable[[], DuckDBPyConnection],
+        cursor: Callable[[], DuckDBPyConnection] | None,
         tokens: TokenVerifier,
         *,
         tenant_id: str,
@@ -56,6 +56,7 @@ class D365:
             environment: What is published; one table per set, as ``contoso_sandbox.model`` says.
             cursor: Makes a cursor for one request, which closes it. Every change to a row must
                 change its ``__rec_version`` or its row id; the server remembers orders by these.
+                ``None`` for an environment whose sets are all empty.
             tokens: Checks the signature of access tokens.
             tenant_id: The tenant that tokens must come from.
             applications: Client ids registered at the start.
@@ -66,9 +67,13 @@ class D365:
         """
         self.applications = set(applications)
         self.requests = RequestLog()
-        self._reader = Reader(environment, cursor, Listings(), default_company, page_size)
+        reader = (
+            EmptyReader(environment, page_size)
+            if cursor is None
+            else Reader(environment, cursor, Listings(), default_company, page_size)
+        )
         gate = Gate(tokens, tenant_id, self.applications, frozenset(fixed_tokens))
-        self._shell = Shell(Service(self._reader, traits), gate, url="")
+        self._shell = Shell(Service(reader, traits), gate, url="")
         self.faults = Faults(self._shell, self._record)
         self.app: ASGIApp = self.faults
 
@@ -79,7 +84,7 @@ class D365:
 
     @traits.setter
     def traits(self, traits: Traits) -> None:
-        self._shell.service = Service(self._reader, traits)
+        self._shell.service.traits = traits
 
     @property
     def url(self) -> str:
@@ -89,6 +94,10 @@ class D365:
     @url.setter
     def url(self, url: str) -> None:
         self._shell.url = url.rstrip("/")
+
+    def prepare(self) -> None:
+        """Write large metadata documents now, instead of at the first request for them."""
+        self._shell.service.prepare(self.url)
 
     def _record(self, scope: Scope, sent: Sent, fault: str) -> None:
         # Before the answer leaves: whoever has received it finds it in the log.

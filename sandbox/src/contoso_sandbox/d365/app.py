@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -17,6 +17,8 @@ from contoso_sandbox.d365.request_log import LoggedRequest
 from contoso_sandbox.d365.service import Call, Reply, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from starlette.types import Receive, Scope, Send
 
     from contoso_sandbox.d365.bearer import Gate
@@ -54,7 +56,7 @@ class Shell:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _respond(self, request: Request, body: bytes) -> Reply:
+    def _respond(self, request: Request, body: bytes) -> _Framed:
         started = time.perf_counter()
         call = Call(
             method=request.method,
@@ -66,15 +68,14 @@ class Shell:
             body=body,
         )
         reply = self._reply(call, request.headers.get("authorization", ""))
-        headers = {"ms-dyn-aid": str(uuid4()), **reply.headers}
-        chunks = reply.chunks
-        wants_gzip = takes_gzip(request.headers.get("accept-encoding", ""))
-        if wants_gzip and sum(map(len, chunks)) >= GZIP_FROM_BYTES:
-            chunks = list(gzipped(chunks))
-            headers |= {"content-encoding": "gzip", "vary": "accept-encoding"}
-        length = sum(map(len, chunks))
+        framed = _framed(reply, wants_gzip=takes_gzip(request.headers.get("accept-encoding", "")))
         duration_ms = (time.perf_counter() - started) * 1000
-        headers |= {"content-length": str(length), "server-timing": f"dur={duration_ms:.0f}"}
+        headers = {
+            "ms-dyn-aid": str(uuid4()),
+            **framed.headers,
+            "content-length": str(framed.length),
+            "server-timing": f"dur={duration_ms:.0f}",
+        }
         request.scope[LOGGED] = LoggedRequest(
             at=datetime.now(UTC),
             method=call.method,
@@ -83,10 +84,10 @@ class Shell:
             entity_set=reply.entity_set,
             status=reply.status,
             rows=reply.rows,
-            bytes=length,
+            bytes=framed.length,
             duration_ms=round(duration_ms, 1),
         )
-        return replace(reply, headers=headers, chunks=chunks)
+        return replace(framed, headers=headers)
 
     def _reply(self, call: Call, authorization: str) -> Reply:
         limit = self.service.traits.max_query_chars
@@ -95,3 +96,27 @@ class Shell:
         if not self._gate.admits(authorization, audience=self.url):
             return Reply(401, (), headers={"www-authenticate": "Bearer"})
         return self.service.answer(call)
+
+
+@dataclass(frozen=True, slots=True)
+class _Framed:
+    """An answer as it travels: its body in pieces, and the length of all of them."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterable[bytes]
+    length: int
+
+
+def _framed(reply: Reply, *, wants_gzip: bool) -> _Framed:
+    status, headers, prepared = reply.status, reply.headers, reply.prepared
+    packed = {**headers, "content-encoding": "gzip", "vary": "accept-encoding"}
+    if prepared is not None:
+        if wants_gzip:
+            return _Framed(status, packed, prepared.packed(), len(prepared.gzip))
+        return _Framed(status, headers, prepared.plain(), prepared.plain_bytes)
+    chunks, length = reply.chunks, sum(map(len, reply.chunks))
+    if wants_gzip and length >= GZIP_FROM_BYTES:
+        chunks = list(gzipped(chunks))
+        return _Framed(status, packed, chunks, sum(map(len, chunks)))
+    return _Framed(status, headers, chunks, length)

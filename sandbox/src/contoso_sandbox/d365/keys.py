@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from contoso_sandbox.d365.errors import RefusedError, bad_request, reject
@@ -52,9 +53,14 @@ def _named(lexemes: list[Token], text: str) -> dict[str, Literal | EnumLiteral]:
 
 def _value(lexemes: list[Token]) -> Literal | EnumLiteral | None:
     match lexemes:
+        case [Token(literal=Literal(value=str() as value))]:
+            return Literal(value, exact=True)
         case [Token(literal=Literal() | EnumLiteral() as literal)]:
             return literal
-        case [Token(kind="mark", text="-"), Token(literal=Literal(value=int() as number))]:
+        case [
+            Token(kind="mark", text="-"),
+            Token(literal=Literal(value=int() | Decimal() as number)),
+        ]:
             return Literal(-number)
         case _:
             return None

@@ -15,8 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from contoso_sandbox.d365.sqltext import identifier
-from contoso_sandbox.d365.wire import ETAG_TAIL
-from contoso_sandbox.model import REC_ID, REC_VERSION
+from contoso_sandbox.model import ETAG_TAIL, REC_ID, REC_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

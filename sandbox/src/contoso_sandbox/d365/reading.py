@@ -107,7 +107,7 @@ class Reader:
         nested = [
             (
                 expansion.navigation.name,
-                expansion_json(expansion, sets[expansion.navigation.related_set], form),
+                expansion_json(entity_set, expansion, sets[expansion.navigation.related_set], form),
             )
             for expansion in options.expand
         ]
@@ -124,6 +124,29 @@ class Reader:
                 cursor.execute("ROLLBACK")
 
 
+@dataclass(frozen=True, slots=True)
+class EmptyReader:
+    """Answers reads of an environment whose sets are all empty; it needs no database."""
+
+    environment: Environment
+    page_size: int
+
+    def page(self, entity_set: EntitySet, options: Options, _form: RowForm) -> Page:
+        """Check what is asked for, as if there were rows."""
+        total = self.count(entity_set, options)
+        return Page(Rows(), total if options.count else None)
+
+    def row(self, entity_set: EntitySet, key: Node, _options: Options, _form: RowForm) -> None:
+        """Find nothing."""
+        compile_filter(key, entity_set, self.environment.enums)
+
+    def count(self, entity_set: EntitySet, options: Options) -> int:
+        """Count nothing."""
+        if options.filter is not None:
+            compile_filter(options.filter, entity_set, self.environment.enums)
+        return 0
+
+
 def _order_by(entity_set: EntitySet, options: Options) -> str:
     """Write the ORDER BY: what was asked for, then RecId (F&O's order without ``$orderby``).
 
@@ -131,12 +154,12 @@ def _order_by(entity_set: EntitySet, options: Options) -> str:
     order decides; what is equal in all parts then sorts by its characters, so that the order is
     the same each time. Nulls are lowest, as there.
     """
-    strings = {p.name for p in entity_set.properties if p.ax_type in {AxType.STRING, AxType.GUID}}
+    columns = {p.name: p for p in entity_set.properties}
     parts, ties = [], []
     for part in options.order:
         direction = "DESC NULLS LAST" if part.descending else "ASC NULLS FIRST"
-        column = f"t.{identifier(part.name)}"
-        if part.name in strings:
+        column = f"t.{identifier(columns[part.name].column)}"
+        if columns[part.name].ax_type in {AxType.STRING, AxType.GUID}:
             parts.append(f"lower({column}) {direction}")
             ties.append(f"{column} {direction}")
         else:

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -13,7 +14,7 @@ import duckdb
 
 from contoso_sandbox.d365.actions import invoke
 from contoso_sandbox.d365.batch import parse_batch, write_batch
-from contoso_sandbox.d365.csdl import edmx
+from contoso_sandbox.d365.csdl import edmx_pieces
 from contoso_sandbox.d365.errors import (
     RefusedError,
     no_such_route,
@@ -26,13 +27,14 @@ from contoso_sandbox.d365.keys import parse_key
 from contoso_sandbox.d365.metadata import MetadataService
 from contoso_sandbox.d365.names import DATA_ENTITIES
 from contoso_sandbox.d365.options import Options, parse_options
+from contoso_sandbox.d365.prepared import Prepared
 from contoso_sandbox.d365.traits import FINANCE_AND_OPERATIONS, Traits
 from contoso_sandbox.d365.wire import Detail, RowForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from contoso_sandbox.d365.reading import Page, Reader
+    from contoso_sandbox.d365.reading import EmptyReader, Page, Reader
     from contoso_sandbox.model import EntitySet
 
 _RESOURCE = re.compile(r"(?P<name>\w+)(?:\((?P<key>.*)\))?(?P<count>/\$count)?", re.DOTALL)
@@ -60,26 +62,38 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer before compression; its body may be in pieces, to be sent in turn."""
+    """One answer before compression.
+
+    Attributes:
+        chunks: The body in pieces, to be sent in turn.
+        prepared: The body where it was compressed beforehand; then there are no chunks.
+    """
 
     status: int
     chunks: Sequence[bytes]
     headers: Mapping[str, str] = field(default_factory=dict)
     entity_set: str | None = None
     rows: int = 0
+    prepared: Prepared | None = None
 
     @property
     def body(self) -> bytes:
         """The whole body."""
-        return b"".join(self.chunks)
+        return b"".join(self.chunks if self.prepared is None else self.prepared.plain())
 
 
-@dataclass(frozen=True)
+@dataclass
 class Service:
-    """The services of one environment under ``/data`` and ``/metadata``."""
+    """The services of one environment under ``/data`` and ``/metadata``.
 
-    reader: Reader
+    Attributes:
+        traits: May be replaced while serving.
+    """
+
+    reader: Reader | EmptyReader
     traits: Traits = FINANCE_AND_OPERATIONS
+    _schemas: dict[bool, Prepared] = field(default_factory=dict, repr=False)
+    _writing: Lock = field(default_factory=Lock, repr=False)
 
     def answer(self, call: Call) -> Reply:
         """Answer ``call``; refusals are answers too."""
@@ -105,8 +119,11 @@ class Service:
             match = _RESOURCE.fullmatch(resource)
             name, key = (match["name"], match["key"]) if match else (resource, None)
             root = f"{call.origin}/metadata/"
-            body = self._metadata.answer(name, key, call.query, root=root)
-            return Reply(200, [body], _json(Detail.MINIMAL))
+            whole = None if key or call.query else self._metadata.whole(name, root=root)
+            if whole is not None:
+                return Reply(200, (), _json(Detail.MINIMAL), prepared=whole)
+            pieces = self._metadata.answer(name, key, call.query, root=root)
+            return Reply(200, pieces, _json(Detail.MINIMAL))
         raise no_such_route(call.origin + call.path)
 
     def _data(self, call: Call, resource: str) -> Reply:
@@ -124,7 +141,7 @@ class Service:
         if resource == "":
             return Reply(200, [self._service_document(call)], _json(_detail(call.accept)))
         if resource == "$metadata":
-            return Reply(200, [self._edmx], _headers("application/xml"))
+            return Reply(200, (), _headers("application/xml"), prepared=self._schema())
         match = _RESOURCE.fullmatch(resource)
         entity_set = self.reader.environment.entity_sets.get(match["name"]) if match else None
         if match is None or entity_set is None or (match["key"] and match["count"]):
@@ -218,9 +235,20 @@ class Service:
         document = {"@odata.context": context, "value": value}
         return json.dumps(document, separators=(",", ":")).encode()
 
-    @cached_property
-    def _edmx(self) -> bytes:
-        return edmx(self.reader.environment, facets=self.traits.facets)
+    def _schema(self) -> Prepared:
+        """Return ``$metadata``, written at the first call."""
+        facets = self.traits.facets
+        with self._writing:
+            if facets not in self._schemas:
+                pieces = edmx_pieces(self.reader.environment, facets=facets)
+                self._schemas[facets] = Prepared.of(pieces)
+            return self._schemas[facets]
+
+    def prepare(self, origin: str) -> None:
+        """Write now what is large, instead of at the first request for it."""
+        self._metadata.whole("PublicEntities", root=f"{origin}/metadata/")
+        self._metadata.whole("DataEntities", root=f"{origin}/metadata/")
+        self._schema()
 
     @cached_property
     def _metadata(self) -> MetadataService:

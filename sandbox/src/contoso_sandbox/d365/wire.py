@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from contoso_sandbox.d365.names import DATA_ENTITIES
 from contoso_sandbox.d365.sqltext import identifier, text
-from contoso_sandbox.model import REC_ID, REC_VERSION, AxType
+from contoso_sandbox.model import ETAG_TAIL, REC_ID, REC_VERSION, AxType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from contoso_sandbox.d365.options import Expansion
     from contoso_sandbox.model import EntitySet, Navigation, Property
 
-ETAG_TAIL = "__etag_tail"
 _INSTANT = "'%Y-%m-%dT%H:%M:%SZ'"
 _QUOTED_INSTANT = """'"%Y-%m-%dT%H:%M:%SZ"'"""
 
@@ -90,14 +89,16 @@ def row_json(
     return _object(members)
 
 
-def expansion_json(expansion: Expansion, related: EntitySet, form: RowForm) -> str:
+def expansion_json(
+    owner: EntitySet, expansion: Expansion, related: EntitySet, form: RowForm
+) -> str:
     """Write a scalar subquery: the related row (or ``null``), or the array of related rows.
 
-    ``form`` is that of the owning rows, whose table must be called ``t``.
+    ``form`` is that of the rows of ``owner``, whose table must be called ``t``.
     """
     navigation = expansion.navigation
     inner = row_json(related, "r", replace(form, select=expansion.select))
-    condition = " AND ".join(_join(navigation, related)) or "TRUE"
+    condition = " AND ".join(_join(owner, navigation, related)) or "TRUE"
     source = f"FROM {identifier(related.name)} r WHERE {condition}"
     order = f"r.{identifier(REC_ID)}"
     if navigation.many:
@@ -148,12 +149,13 @@ def _annotated(column: Property, alias: str, form: RowForm) -> Iterator[_Member]
         AxType.DATE: "#DateTimeOffset",
         AxType.UTC_DATE_TIME: "#DateTimeOffset",
         AxType.GUID: "#Guid",
+        AxType.CONTAINER: "#Binary",
         AxType.ENUM: f"#{DATA_ENTITIES}.{column.enum}",
     }
     # Strings, Int32 and booleans are JSON's own types and carry no annotation.
     if form.detail is Detail.FULL and column.ax_type in kinds:
         yield _Member(f"{column.name}@odata.type", f'"{kinds[column.ax_type]}"')
-    yield _Member(column.name, sql=_value(column, f"{alias}.{identifier(column.name)}", form))
+    yield _Member(column.name, sql=_value(column, f"{alias}.{identifier(column.column)}", form))
 
 
 def _value(column: Property, sql: str, form: RowForm) -> str:
@@ -168,6 +170,8 @@ def _value(column: Property, sql: str, form: RowForm) -> str:
             written = f"strftime({sql}, {_QUOTED_INSTANT})"
         case AxType.ENUM | AxType.GUID:  # nothing in them needs an escape
             written = f"'\"' || {sql} || '\"'"
+        case AxType.CONTAINER:
+            written = f"'\"' || to_base64({sql}) || '\"'"
     if form.numbers_as_strings and column.ax_type in {AxType.INT64, AxType.REAL}:
         written = f"'\"' || {written} || '\"'"
     # Only where it can happen: a function a column less is a tenth of the time.
@@ -188,7 +192,7 @@ def _key_predicate(entity_set: EntitySet, alias: str) -> str:
     columns = {p.name: p for p in entity_set.properties}
     parts = []
     for name in entity_set.key:
-        value = _url_literal(columns[name], f"{alias}.{identifier(name)}")
+        value = _url_literal(columns[name], f"{alias}.{identifier(columns[name].column)}")
         parts.append(f"{text(name + '=')}, {value}")
     inside = ", ',', ".join(parts) or "''"
     return f"concat({text(entity_set.name + '(')}, {inside}, ')')"
@@ -206,6 +210,8 @@ def _url_literal(column: Property, sql: str) -> str:
             return _shortest(sql)
         case AxType.INT32 | AxType.INT64 | AxType.BOOLEAN | AxType.GUID:
             return f"CAST({sql} AS VARCHAR)"
+        case AxType.CONTAINER:
+            return f"concat('binary''', to_base64({sql}), '''')"
 
 
 def _string(sql: str) -> str:
@@ -218,9 +224,11 @@ def _shortest(sql: str) -> str:
     return f"regexp_replace(CAST({sql} AS VARCHAR), '\\.?0+$', '')"
 
 
-def _join(navigation: Navigation, related: EntitySet) -> Iterator[str]:
-    strings = {p.name for p in related.properties if p.ax_type is AxType.STRING}
+def _join(owner: EntitySet, navigation: Navigation, related: EntitySet) -> Iterator[str]:
+    mine = {p.name: p.column for p in owner.properties}
+    theirs = {p.name: p for p in related.properties}
     for own, other in navigation.on:
-        fold = "lower({})" if other in strings else "{}"
-        left, right = fold.format(f"r.{identifier(other)}"), fold.format(f"t.{identifier(own)}")
+        fold = "lower({})" if theirs[other].ax_type is AxType.STRING else "{}"
+        left = fold.format(f"r.{identifier(theirs[other].column)}")
+        right = fold.format(f"t.{identifier(mine[own])}")
         yield f"{left} = {right}"

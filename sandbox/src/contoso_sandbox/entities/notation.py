@@ -29,7 +29,10 @@ _TYPES = {
     "UtcDateTime": AxType.UTC_DATE_TIME,
     "Guid": AxType.GUID,
     "Boolean": AxType.BOOLEAN,
+    "Container": AxType.CONTAINER,
 }
+
+_NULLABLE = {AxType.STRING, AxType.ENUM, AxType.CONTAINER}
 
 #: Where the words of a property name begin: ``VendorDUNSNumber`` -> Vendor, DUNS, Number.
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
@@ -57,7 +60,7 @@ _LABEL_IDS = {"dataAreaId": "@SYS13342"}
 def parse_properties(text: str) -> tuple[Property, ...]:
     """Read properties in compact notation.
 
-    Strings and enums are nullable as published, key parts and all other types are not.
+    Strings, enums and binaries are nullable as published, key parts and all other types are not.
 
     Raises:
         ValueError: an entry has more words than name, type and ``key``.
@@ -96,7 +99,7 @@ def _parse_property(entry: str) -> Property:
         name=name,
         ax_type=ax_type,
         enum=word if ax_type is AxType.ENUM else None,
-        nullable=ax_type in {AxType.STRING, AxType.ENUM} and not is_key,
+        nullable=ax_type in _NULLABLE and not is_key,
         label=label_of(name),
         label_id=_LABEL_IDS.get(name, f"@Contoso:{name}"),
         scale=RATE_SCALE if word == "Rate" else AMOUNT_SCALE,

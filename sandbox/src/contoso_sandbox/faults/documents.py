@@ -167,7 +167,8 @@ def changed_value(name: str, change: object, *, index: int | None = None) -> Act
 
 def _written(value: object) -> bytes:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_marked)
-    return _MARKED.sub(r"\1", text).encode()
+    # A lone surrogate has no UTF-8; its escape is JSON's own spelling of it.
+    return _MARKED.sub(r"\1", text).encode(errors="backslashreplace")
 
 
 def _marked(value: object) -> str:

@@ -5,26 +5,19 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from contoso_sandbox.model import REC_ID, REC_VERSION, AxType, EntitySet, Environment, Property
+from contoso_sandbox.model import (
+    ABSENT,
+    ETAG_TAIL,
+    REC_ID,
+    REC_VERSION,
+    EntitySet,
+    Environment,
+    Property,
+)
 from contoso_sandbox.world.chance import MACROS
 
 if TYPE_CHECKING:
     import duckdb
-
-#: Column with the further ``RecVersion,RecId`` pairs of a set that joins several tables.
-ETAG_TAIL = "__etag_tail"
-
-#: What F&O stores where a value is absent; only an enum can be NULL (a number without a member).
-_ABSENT = {
-    AxType.STRING: "''",
-    AxType.INT32: "0",
-    AxType.INT64: "0",
-    AxType.REAL: "0",
-    AxType.DATE: "TIMESTAMP '1900-01-01 12:00:00'",
-    AxType.UTC_DATE_TIME: "TIMESTAMP '1900-01-01 00:00:00'",
-    AxType.GUID: "'00000000-0000-0000-0000-000000000000'",
-    AxType.BOOLEAN: "false",
-}
 
 #: The world's own records, which no entity set shows: clock, numbering, and what the SQL joins to.
 _BOOKS = """
@@ -91,4 +84,4 @@ def _column(prop: Property, environment: Environment) -> str:
     if prop.enum is not None:
         first_member, _ = environment.enums[prop.enum].members[0]
         return f"\"{prop.name}\" {prop.sql_type} DEFAULT '{first_member}'"
-    return f'"{prop.name}" {prop.sql_type} NOT NULL DEFAULT {_ABSENT[prop.ax_type]}'
+    return f'"{prop.column}" {prop.sql_type} NOT NULL DEFAULT {ABSENT[prop.ax_type]}'

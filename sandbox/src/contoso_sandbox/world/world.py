@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Self
 
 import duckdb
 
 from contoso_sandbox.entities import contoso_environment
+from contoso_sandbox.tables import Tables
 from contoso_sandbox.world.advance import AdvanceSummary, next_business_day, post_day
 from contoso_sandbox.world.chance import create_macros
 from contoso_sandbox.world.companies import COMPANIES
@@ -16,12 +18,15 @@ from contoso_sandbox.world.posting import Posting
 from contoso_sandbox.world.schema import create_tables, fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
     from pathlib import Path
 
     from contoso_sandbox.model import Environment
 
 _FILE = "contoso.duckdb"
+#: Contoso's books close at 17:00.
+_EVENING = time(18)
 
 
 class StaleWorldError(RuntimeError):
@@ -47,6 +52,8 @@ class World:
         self.default_company: str = self.companies[0]
         self._connection = connection
         self._advancing = threading.Lock()
+        self._tables = Tables(self.environment, self.cursor, now=self._next_second)
+        self._seconds = 0
         self._today, self._seed, self._scale = _state(connection, self.environment)
 
     @classmethod
@@ -86,6 +93,42 @@ class World:
             for _ in range(days):
                 self._post_next_day(summary)
         return summary
+
+    def insert(self, entity_set: str, **values: object) -> None:
+        """Add one row; properties that are not named are absent, as F&O stores it.
+
+        The row gets the set's next RecId, RecVersion 1 and, where published, the times of its
+        creation and change.
+        """
+        with self._advancing:
+            self._tables.insert(entity_set, values)
+
+    def change(self, entity_set: str, key: Mapping[str, object], **values: object) -> None:
+        """Set properties of the row with ``key``.
+
+        Its RecVersion becomes another random number, so that its etag changes whether or not the
+        set publishes a modified time.
+
+        Raises:
+            LookupError: There is no such row.
+        """
+        with self._advancing:
+            self._tables.change(entity_set, key, values)
+
+    def delete(self, entity_set: str, key: Mapping[str, object]) -> None:
+        """Remove the row with ``key``.
+
+        Raises:
+            LookupError: There is no such row.
+        """
+        with self._advancing:
+            self._tables.delete(entity_set, key)
+
+    def _next_second(self) -> datetime:
+        # After everything that was posted on the day, and each change after the one before.
+        self._seconds += 1
+        evening = datetime.combine(self._today, _EVENING)
+        return evening + timedelta(seconds=self._seconds)
 
     def close(self) -> None:
         """Close the database; it stays on disk."""

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant. Instants are aware and in UTC; a bare calendar day is a ``date``."""
+    """A constant. Instants are aware and in UTC; a bare calendar day is a ``date``.
+
+    Attributes:
+        exact: Whether ``*`` in a text is just a character: so in a key predicate.
+    """
 
     value: str | int | Decimal | bool | date | datetime | UUID | None
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,12 @@ _OPERATOR_NAMES = {
     "divby": "Divide",
     "mod": "Modulo",
 }
+_KINDS = {
+    AxType.STRING: "string",
+    AxType.GUID: "guid",
+    AxType.BOOLEAN: "boolean",
+    AxType.CONTAINER: "binary",
+}
 _NUMBERS = {AxType.INT32, AxType.INT64, AxType.REAL}
 _INSTANTS = {AxType.DATE, AxType.UTC_DATE_TIME}
 _WILDCARD = "*"
@@ -106,6 +112,8 @@ class _Compiler:
         match node:
             case Name(text):
                 return self._property(text)
+            case Literal(str() as value, exact=True):
+                return _Term("?", "string", "Edm.String", (value,))
             case Literal(value):
                 return _literal(value)
             case EnumLiteral():
@@ -125,14 +133,12 @@ class _Compiler:
         column = self._properties.get(name)
         if column is None:
             raise unknown_property(name, self._entity)
-        kind = {AxType.STRING: "string", AxType.GUID: "guid", AxType.BOOLEAN: "boolean"}.get(
-            column.ax_type, "enum"
-        )
+        kind = _KINDS.get(column.ax_type, "enum")
         if column.ax_type in _NUMBERS:
             kind = "number" if column.ax_type is AxType.REAL else "integer"
         if column.ax_type in _INSTANTS:
             kind = "instant"
-        return _Term(identifier(name), kind, edm_type(column), nullable=column.nullable)
+        return _Term(identifier(column.column), kind, edm_type(column), nullable=column.nullable)
 
     def _enum_literal(self, literal: EnumLiteral) -> _Term:
         prefix, _, name = literal.type_name.rpartition(".")
