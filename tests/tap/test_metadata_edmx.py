@@ -65,7 +65,7 @@ def test_both_sources_describe_contoso_alike(contoso: Contoso) -> None:
     for name, entity_set in environment.entity_sets.items():
         answer = service.answer("PublicEntities", f"'{entity_set.entity}'", "", root=f"{URL}/")
         listing = EntityListing(entity_set.entity, name, "")
-        assert described[name] == public_entity(json.loads(answer), listing)
+        assert described[name] == public_entity(json.loads(b"".join(answer)), listing)
 
 
 DOCUMENT = b"""<?xml version="1.0" encoding="utf-8"?>
