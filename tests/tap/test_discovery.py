@@ -103,6 +103,17 @@ def test_the_catalog_is_that_of_the_sdk(
     }
 
 
+def test_a_catalog_with_the_mark_of_deletions_is_taken(
+    contoso: Contoso, run_tap: RunTap, tmp_path: Path
+) -> None:
+    config = settings_for(contoso, entities=["VendorGroups"], snapshot_path=str(tmp_path))
+    catalog = TapD365FO(config=config).catalog_dict
+    for given in (config, settings_for(contoso, entities=["VendorGroups"])):
+        output = run_tap(given, catalog=catalog)
+        assert "_sdc_deleted_at" in output.of("SCHEMA")[0]["schema"]["properties"]
+        assert output.records("VendorGroups")
+
+
 def test_an_environment_of_any_size_is_the_same_catalog(
     environment: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:

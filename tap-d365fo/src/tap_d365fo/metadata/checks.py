@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError
+from tap_d365fo.audit import DELETED_AT
 from tap_d365fo.names import nearest
 from tap_d365fo.reading.plan import plan_reading
 
@@ -73,6 +74,7 @@ def check_settings(entity: Entity, settings: EntitySettings) -> None:
 def unknown_columns(entity: Entity, entry: CatalogEntry) -> list[str]:
     """Columns that a catalog selects and that the entity does not have."""
     known = {p.name for p in entity.properties} | {n.name for n in entity.navigations}
+    known.add(DELETED_AT)  # of the tap's own making
     foreign = [name for name in entry.schema.properties or {} if name not in known]
     if not foreign:
         return []
