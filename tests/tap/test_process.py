@@ -85,3 +85,32 @@ def test_mistakes_end_with_a_sentence(config_file: Path, tmp_path: Path) -> None
     assert process.returncode == 78
     assert last_line(errors).startswith("tap-d365fo: ledger_path ")
     assert time.monotonic() - begun < 60
+
+
+def test_a_state_that_is_none_is_told_in_one_sentence(contoso: Contoso, tmp_path: Path) -> None:
+    config, state = tmp_path / "config.json", tmp_path / "state.json"
+    config.write_text(json.dumps(settings_for(contoso, entities=["MainAccounts"])))
+    state.write_text('{"bookmarks": ')
+    ended = subprocess.run(
+        [COMMAND, "--config", str(config), "--state", str(state)],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert ended.returncode == 78
+    assert "holds no JSON object" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_the_connection_test_asks_for_a_row_and_no_more(contoso: Contoso, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(settings_for(contoso, entities=["VendorsV2", "MainAccounts"])))
+    contoso.d365.requests.clear()
+    ended = subprocess.run(
+        [COMMAND, "--config", str(config), "--test"], capture_output=True, check=False, text=True
+    )
+    assert ended.returncode == 0
+    assert "error" not in ended.stderr.lower()
+    rows = [r.rows for r in contoso.d365.requests if r.entity_set in {"VendorsV2", "MainAccounts"}]
+    assert sum(rows) == 2

@@ -289,6 +289,11 @@ class Partition:
         )
         return bool(self.source.reader.page(query.url(self.source.url)).rows)
 
+    def sample(self, most: int) -> Page:
+        """Some rows, whatever has been read before: for a look at the environment."""
+        query = replace(self._query(), order=(), top=most)
+        return self.source.reader.page(query.url(self.source.url))
+
     def _check_access(self, rows_before: int) -> None:
         """Tell a company whose rows are gone from one that may no longer be seen.
 

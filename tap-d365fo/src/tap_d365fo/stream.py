@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk import metrics
 from singer_sdk import singerlib as singer
 from singer_sdk.helpers._state import get_state_if_exists
 from singer_sdk.streams.core import Stream
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from tap_d365fo.reading.portion import Portion
     from tap_d365fo.settings import EntitySettings
     from tap_d365fo.tap import TapD365FO
+
+#: What the SDK's metrics call the place that rows come from.
+_ENDPOINT = "/data"
 
 #: The context key of a partition: its bookmark is kept under ``{"company": "usmf"}``.
 COMPANY = "company"
@@ -142,6 +146,9 @@ class EntityStream(Stream):
         write_messages: bool = True,
     ) -> Generator[dict[str, Any], None, None]:
         """Emit all partitions; the state moves with every portion, behind the rows it covers."""
+        if self.ABORT_AT_RECORD_COUNT is not None:
+            yield from self._sample(self.ABORT_AT_RECORD_COUNT)
+            return
         try:
             preparation = self.prepare()
         except PipelineError as error:
@@ -149,7 +156,6 @@ class EntityStream(Stream):
             return
         self._d365_tap.prepare_ahead(self)
         self._stream_version, self._batches = self._transport(preparation.version)
-        self._emitted = 0
         progress = Progress(self.name, len(preparation.jobs))
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
@@ -173,6 +179,19 @@ class EntityStream(Stream):
             self.state_manager.is_flushed = False
             self._write_state_message()
         progress.finished()
+
+    def _sample(self, most: int) -> Generator[dict[str, Any], None, None]:
+        """Emit a few rows, as ``--test`` wants; nothing is remembered of them."""
+        left = most
+        for partition in self.partitions_of(self._plan()):
+            page = partition.sample(left)
+            self._page_received_at = page.received_at
+            for record in self._decoder.records(page.rows):
+                self._write_record_message(record)
+                yield record
+            left -= len(page.rows)
+            if left <= 0:
+                return
 
     def _emit(
         self, job: Job, portion: Portion, *, write_messages: bool
@@ -205,18 +224,14 @@ class EntityStream(Stream):
             yield from page
             return
         for record in records:
-            self._check_max_record_limit(self._emitted)
             self._write_record_message(record)
-            self._emitted += 1
             yield record
 
     def _transport(self, version: int | None) -> tuple[int | None, StreamBatches | None]:
         """The version to send, and the files to write in place of RECORD messages."""
         settings = self._source.settings
-        # A connection test breaks off after one record, and that must be a RECORD.
-        asked = settings.batch if self.ABORT_AT_RECORD_COUNT is None else None
-        config, sent = settings.batch_full_reads.applied(asked, version)
-        if asked is not None and config is None:
+        config, sent = settings.batch_full_reads.applied(settings.batch, version)
+        if settings.batch is not None and config is None:
             self.logger.info(
                 "%s: as RECORD messages, because a BATCH cannot tell what is gone; see "
                 "batch_full_reads",
@@ -251,6 +266,11 @@ class EntityStream(Stream):
     def _finish(self, job: Job, *, anew: bool) -> None:
         if anew:
             self._move(job)
+        tags: dict[str, Any] = {}
+        if job.partition.company is not None:
+            tags[metrics.Tag.CONTEXT] = {COMPANY: job.partition.company}
+        with metrics.http_request_counter(self.name, _ENDPOINT, **tags) as counter:
+            counter.increment(job.pages)
         self._source.ledger.append(
             "partition.read",
             stream=self.name,

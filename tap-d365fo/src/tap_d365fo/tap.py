@@ -103,14 +103,17 @@ class TapD365FO(Tap):
         cls,
         *,
         catalog: IO[str] | None = None,
+        state: IO[str] | None = None,
         **options: Any,  # noqa: ANN401 - the SDK's own
     ) -> None:
         """Run a sync; of the catalog, only what is selected is looked at."""
+        if state is not None:
+            state = io.StringIO(_checked_state(state.read()))
         selected = None
         if catalog is not None:
             content = getattr(catalog, "buffer", catalog).read()
             selected = io.StringIO(json.dumps(read_selected(content)))
-        super().invoke(catalog=selected, **options)
+        super().invoke(catalog=selected, state=state, **options)
 
     def setup_mapper(self) -> None:
         """As the SDK does, after the selected streams of a catalog have got their titles."""
@@ -277,3 +280,22 @@ class TapD365FO(Tap):
         """Stop at once and say so: the SDK would leave with 0, as if the run were complete."""
         message = "told to stop (SIGTERM); the next run goes on from the last committed state"
         raise TerminatedError(message)
+
+
+def _checked_state(content: str) -> str:
+    """A state that can be taken up, as text.
+
+    Raises:
+        ConfigError: it is none; the SDK would end in a traceback, or begin as if there were none.
+    """
+    try:
+        state = json.loads(content)
+    except ValueError:
+        state = None
+    if not isinstance(state, dict):
+        message = (
+            "the file given as --state holds no JSON object; give it the last line that the target "
+            "wrote, or leave it out to read everything"
+        )
+        raise ConfigError(message)
+    return content
