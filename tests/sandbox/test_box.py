@@ -355,7 +355,7 @@ def test_serve_announces_itself_and_stops_on_a_signal(home: Path, number: int) -
 @pytest.mark.parametrize(
     ("options", "sets"),
     [
-        pytest.param(["--environment", "odd"], 21, id="odd"),
+        pytest.param(["--environment", "odd"], 22, id="odd"),
         pytest.param(["--sets", "30"], 30, id="synthetic"),
     ],
 )

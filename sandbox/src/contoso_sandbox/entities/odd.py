@@ -1,7 +1,8 @@
 """An environment in which everything is legal and nothing is usual.
 
 One set for each thing that a reader may take for granted: that keys are strings, that names are
-short, that there is a key at all. ``contoso_sandbox.entities.odd_rows`` holds the rows.
+short, that there is a key at all. Only ``Companies`` is as everywhere.
+``contoso_sandbox.entities.odd_rows`` holds the rows.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from contoso_sandbox.entities.notation import parse_enum, parse_properties
+from contoso_sandbox.entities.organisation import COMPANIES
 from contoso_sandbox.model import AxType, EntitySet, Environment, Navigation, Property
 
 #: As long as the name of an object of the application can be.
@@ -94,6 +96,7 @@ _SETS = (
     _set("OddChildren", "ChildId key; ParentId; Name", navigations=(_TO_PARENT,)),
     _set("OddCompanyGroups", "dataAreaId key; GroupId key; Name"),
     _set("OddSharedGroups", "GroupId key; Name"),
+    COMPANIES,
 )
 _UNSERVED = replace(_set("OddUnservedRows", "Id Int64 key; Name"), category="Parameters")
 

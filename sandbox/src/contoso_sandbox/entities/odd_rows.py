@@ -134,6 +134,16 @@ ROWS: dict[str, Sequence[Row]] = {
         for company in ("usmf", "gbsi", "DEMF")
     ],
     "OddSharedGroups": [{"GroupId": "10", "Name": "ten of all"}],
+    "Companies": [
+        {
+            "DataArea": company,
+            "Name": f"Company {company}",
+            "KnownAs": company,
+            "LanguageId": "en-us",
+            "PartyNumber": str(number),
+        }
+        for number, company in enumerate(("usmf", "gbsi", "demf"))
+    ],
 }  # fmt: skip
 
 
