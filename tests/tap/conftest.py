@@ -35,7 +35,7 @@ class Output:
     """The messages of one run."""
 
     def __init__(self, text: str) -> None:
-        self.messages = [json.loads(line, parse_float=Decimal) for line in text.splitlines()]
+        self.messages = [json.loads(line, parse_float=Decimal) for line in text.split("\n") if line]
 
     def of(self, kind: str, stream: str | None = None) -> list[dict[str, Any]]:
         """Messages of a type, of one stream."""

@@ -199,6 +199,17 @@ def test_a_filter_that_leaves_a_company_empty_is_no_locked_door(
     assert companies == set(contoso.world.companies) - {"demf"}
 
 
+def test_a_company_that_is_left_out_is_told(
+    contoso: Contoso, run_tap: RunTap, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = run_tap(settings_for(contoso, entities=["VendorGroups"]))
+    run_tap(
+        settings_for(contoso, entities=["VendorGroups"], companies=["usmf", "demf", "2"]),
+        state=first.states[-1],
+    )
+    assert "company gbsi was read before" in caplog.text
+
+
 def test_shared_entities_need_no_companies(contoso: Contoso, run_tap: RunTap) -> None:
     contoso.d365.requests.clear()
     assert run_tap(settings_for(contoso, entities=["MainAccounts"])).records("MainAccounts")

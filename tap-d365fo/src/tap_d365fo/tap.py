@@ -29,7 +29,7 @@ from tap_d365fo.partition import Source
 from tap_d365fo.reading.pool import FetchPool
 from tap_d365fo.scope import Scope
 from tap_d365fo.settings import CONFIG_JSONSCHEMA, EntitySettings, Settings
-from tap_d365fo.stream import EntityStream
+from tap_d365fo.stream import COMPANY, EntityStream
 from tap_d365fo.writer import AuditingWriter, reader_may_leave
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ class TapD365FO(Tap):
         if not selected:
             message = "no stream is selected; check the catalog and the select rules"
             raise ConfigError(message)
+        self._tell_companies_left_out()
         ledger = self.source.ledger
         archive, replayed = self.environment.archive, self.environment.replayed
         if replayed is not None:
@@ -222,6 +223,22 @@ class TapD365FO(Tap):
         self.logger.info("replay of run %s of %s%s", run.run_id, run.started_at.isoformat(), given)
         self.state.pop("bookmarks", None)  # in place: the streams hold this very dict
         self.load_state(run.state)
+
+    def _tell_companies_left_out(self) -> None:
+        """Rows of a company that is no longer read stay in the target: say so."""
+        bookmarks = self.state.get("bookmarks") or {}
+        read_before = {
+            partition["context"][COMPANY]
+            for stream in self._selected_entities()
+            for partition in bookmarks.get(stream.name, {}).get("partitions", ())
+            if COMPANY in partition.get("context", {})
+        }
+        for company in sorted(read_before.difference(self.source.companies)):
+            self.logger.warning(
+                "company %s was read before and is not any more: its rows stay in the target "
+                "until a full refresh",
+                company,
+            )
 
     def _companies(self) -> tuple[str, ...]:
         """The companies to read; none where nothing that is selected belongs to one."""
