@@ -17,8 +17,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pipeline_core.errors import DataError, TransientError
-from tap_d365fo.reading.pages import overlapping
+from pipeline_core.errors import TransientError
+from tap_d365fo.reading.pages import Trail, overlapping
 from tap_d365fo.reading.rows import identify
 
 if TYPE_CHECKING:
@@ -118,15 +118,12 @@ def _walk(
     steps: _Steps,
 ) -> Iterator[Page]:
     """One walk; ``seen`` collects the rows by identity."""
-    visited: set[str] = set()
+    trail = Trail(urlsplit(url).path)
     following: str | None = url
     last: object = None
     expected = overlap = 0
     while following is not None:
-        if following in visited:
-            message = f"{urlsplit(url).path}: the nextLink leads back to a page already read"
-            raise DataError(message)
-        visited.add(following)
+        trail.enter(following)
         page = reader.page(following)
         expected = page.count if page.count is not None else expected
         known = [identity(row) for row in page.rows]
@@ -139,6 +136,7 @@ def _walk(
                 seen.add(mark)
                 fresh.append(row)
         steps.repeated += max(0, len(known) - len(fresh) - overlap)
+        trail.leave(len(fresh))
         yield replace(page, rows=fresh)
         following, overlap = steps.after(page)
         last = known[-1] if known else None
