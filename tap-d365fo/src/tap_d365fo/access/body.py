@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 _RECEIVE_BYTES = 256 * 1024
 
+#: What is unpacked before the next look at the limits.
+_UNPACK_BYTES = 8 * 1024 * 1024
+
+#: gzip packs a page of F&O to a tenth or a thirtieth; a bomb is a thousand times as large unpacked.
+_LARGEST_RATIO = 250
+
+#: So much may come out of any body, however well it is packed.
+_HARMLESS_BYTES = 32 * 1024 * 1024
+
 #: What zlib calls "gzip header and trailer".
 _GZIP_WINDOW = 31
 
@@ -77,18 +86,20 @@ class _Gunzip:
     """Unpacks members of gzip data into a buffer, never far beyond a limit."""
 
     def __init__(self) -> None:
+        self._packed_bytes = 0
         self._stream = zlib.decompressobj(_GZIP_WINDOW)
         self._begun = False
 
     def feed(self, packed: bytes, body: bytearray, largest_bytes: int) -> None:
+        self._packed_bytes += len(packed)
         try:
             while packed:
                 if self._stream.eof:  # RFC 1952 lets members follow each other
                     self._stream = zlib.decompressobj(_GZIP_WINDOW)
                 self._begun = True
-                room = largest_bytes - len(body) + 1
-                body += self._stream.decompress(packed, room)
-                if len(body) > largest_bytes:
+                body += self._stream.decompress(packed, _UNPACK_BYTES)
+                is_bomb = len(body) > max(_HARMLESS_BYTES, _LARGEST_RATIO * self._packed_bytes)
+                if len(body) > largest_bytes or is_bomb:
                     raise OversizeError
                 packed = self._stream.unconsumed_tail or self._stream.unused_data
         except zlib.error as error:

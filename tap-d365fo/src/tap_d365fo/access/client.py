@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import time
@@ -41,6 +42,9 @@ _TOO_MANY_REQUESTS = 429
 
 #: What a ``Retry-After`` of astronomic length is cut to in a message.
 _LONGEST_PROMISE_S = 366 * 86400.0
+
+#: The member that holds the rows of a page.
+_ROWS = b'"value"'
 
 _logger = logging.getLogger("tap-d365fo.client")
 
@@ -265,7 +269,10 @@ class D365Client:
         except BrokenBodyError as error:
             raise _AttemptFailedError(str(error), label) from error
         except OversizeError as error:
-            message = f"{_label(response.url, label)} sent more than 512 MB for one page"
+            message = (
+                f"{_label(response.url, label)} sent a body that unpacks to more than any page "
+                "has; is environment_url the address of F&O?"
+            )
             raise DataError(message) from error
 
 
@@ -304,10 +311,26 @@ def parse_document(url: str, body: bytes, label: str) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = "a body that is no complete JSON document"
         raise _AttemptFailedError(reason, label, unreadable=True) from error
+    if body.count(_ROWS) > 1 and _names_twice(body):
+        # A reader that takes the last of two arrays of rows may see none.
+        reason = "a document that names a member twice"
+        raise _AttemptFailedError(reason, label, unreadable=True)
     if not isinstance(document, dict):
         message = f"{_label(url, label)} answered with JSON that is no OData document"
         raise DataError(message)
     return document
+
+
+def _names_twice(body: bytes) -> bool:
+    """Whether an object in ``body`` has two members of one name; slow, so only on suspicion."""
+    found = False
+
+    def look(members: list[tuple[str, object]]) -> None:
+        nonlocal found
+        found = found or len({name for name, _ in members}) < len(members)
+
+    json.loads(body, object_pairs_hook=look)
+    return found
 
 
 def _kind(error: requests.RequestException) -> str:
