@@ -30,12 +30,14 @@ from contoso_sandbox.faults import (
 from pipeline_core.errors import DataError, TransientError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.faults.conftest import Bench
     from tests.faults.ways import Spot, Way
 
     from contoso_sandbox.faults import Action
 
-BREAKS = {
+BREAKS: dict[str, Callable[[], Action]] = {
     "T07 reset before headers": reset_before_headers,
     "T07 closed before headers": closed_before_headers,
     "T07 reset in the body": lambda: reset_in_the_body(3000),
@@ -44,7 +46,7 @@ BREAKS = {
     "T07 chunks reset": lambda: chunks_broken_off(2000, by_reset=True),
 }
 
-LIES = {
+LIES: dict[str, Callable[[], Action]] = {
     "T08 gzip cut short": gzip_cut_short,
     "T08 gzip without its trailer": lambda: gzip_cut_short(8),
     "T08 gzip with a bad CRC": gzip_bad_crc,
@@ -55,7 +57,7 @@ LIES = {
 SPOTS = (FIRST, MIDDLE, LAST)
 
 
-def each_kind_at_each_spot(kinds: dict[str, object]) -> pytest.MarkDecorator:
+def each_kind_at_each_spot(kinds: dict[str, Callable[[], Action]]) -> pytest.MarkDecorator:
     """Every kind at the first, a middle and the last page, the strategies taking turns."""
     cases = []
     for turn, (name, kind) in enumerate(kinds.items()):
@@ -67,7 +69,7 @@ def each_kind_at_each_spot(kinds: dict[str, object]) -> pytest.MarkDecorator:
 
 @each_kind_at_each_spot({**BREAKS, **LIES})
 def test_a_page_that_came_broken_is_fetched_again(
-    bench: Bench, way: Way, spot: Spot, kind: type[Action]
+    bench: Bench, way: Way, spot: Spot, kind: Callable[[], Action]
 ) -> None:
     action = kind()
     bench.survives(way, spot.fault(action, way))
@@ -77,7 +79,7 @@ def test_a_page_that_came_broken_is_fetched_again(
 
 @pytest.mark.parametrize("kind", [pytest.param(k, id=name) for name, k in BREAKS.items()])
 def test_a_connection_that_always_breaks_is_a_failure_that_may_pass(
-    bench: Bench, kind: type[Action]
+    bench: Bench, kind: Callable[[], Action]
 ) -> None:
     run = bench.converges(CURSOR, MIDDLE.fault(kind(), CURSOR, times=99))
     assert isinstance(run.error, TransientError)
@@ -87,7 +89,7 @@ def test_a_connection_that_always_breaks_is_a_failure_that_may_pass(
 
 @pytest.mark.parametrize("kind", [pytest.param(k, id=name) for name, k in LIES.items()])
 def test_a_body_that_never_unpacks_is_no_page_without_rows(
-    bench: Bench, kind: type[Action]
+    bench: Bench, kind: Callable[[], Action]
 ) -> None:
     run = bench.converges(RESCAN, FIRST.fault(kind(), RESCAN, times=99))
     assert isinstance(run.error, TransientError | DataError)

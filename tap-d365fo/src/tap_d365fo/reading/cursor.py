@@ -123,7 +123,8 @@ def _read_span(
             trail.turn_back()
             following, join = _from(capped, cursor, reached).url(environment_url), None
             continue
-        fresh = [row for row, mark in zip(page.rows, marks, strict=True) if mark not in at_edge]
+        here = dict(zip(marks, page.rows, strict=True))  # a row that comes twice counts once
+        fresh = [row for mark, row in here.items() if mark not in at_edge]
         trail.leave(len(fresh))
         if times:
             last = times[-1]

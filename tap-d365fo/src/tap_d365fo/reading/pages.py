@@ -36,6 +36,7 @@ class Page:
         next_url: Address of the next page on our own origin; None on the last one.
         size_bytes: Length of the unpacked answer.
         received_at: When its last byte had come.
+        seen: Different rows that this walk has brought up to the end of the page.
     """
 
     url: str
@@ -44,6 +45,7 @@ class Page:
     next_url: str | None
     size_bytes: int
     received_at: datetime
+    seen: int = 0
 
 
 class Fetcher(Protocol):
@@ -131,8 +133,11 @@ class PageReader:
         """
         answer = self._client.get(url)
         rows, link = answer.document.get("value"), answer.document.get("@odata.nextLink")
-        is_page = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
-        if not is_page or not (link is None or isinstance(link, str)):
+        if (
+            not isinstance(rows, list)
+            or not all(isinstance(row, dict) for row in rows)
+            or not (link is None or isinstance(link, str))
+        ):
             message = f"{urlsplit(url).path} answered with JSON that is no page of rows"
             raise DataError(message)
         count = answer.document.get("@odata.count")
