@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -48,8 +49,8 @@ def _value(prop: Property, value: Any, *, is_key: bool) -> Any:  # noqa: ANN401 
     if prop.name == "dataAreaId":
         return value.lower()
     written: dict[AxType, Callable[[datetime], str]] = {
-        AxType.DATE: lambda at: at.strftime("%Y-%m-%d"),
-        AxType.UTC_DATE_TIME: lambda at: at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        AxType.DATE: lambda at: at.date().isoformat(),
+        AxType.UTC_DATE_TIME: lambda at: f"{at.isoformat()}Z",
     }
     nothing = {
         AxType.DATE: "1900-01-01",
@@ -111,4 +112,6 @@ def _compare(figures: dict[str, Any], records: list[Record]) -> None:
     assert figures["records"] == len(records)
     assert figures["deletes"] == len(records) - len(living)
     for column, total in figures["totals"].items():
-        assert Decimal(total) == sum(r[column] for r in living if r[column] is not None), column
+        with decimal.localcontext(prec=120):
+            expected = sum(r[column] for r in living if r[column] is not None)
+        assert Decimal(total) == expected, column
