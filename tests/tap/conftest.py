@@ -35,7 +35,9 @@ class Output:
     """The messages of one run."""
 
     def __init__(self, text: str) -> None:
-        self.messages = [json.loads(line, parse_float=Decimal) for line in text.split("\n") if line]
+        # Not by splitlines(): a text may hold U+2028 and others that it takes for ends of lines.
+        lines = text.removesuffix("\n").split("\n") if text else []
+        self.messages = [json.loads(line, parse_float=Decimal) for line in lines]
 
     def of(self, kind: str, stream: str | None = None) -> list[dict[str, Any]]:
         """Messages of a type, of one stream."""

@@ -217,7 +217,7 @@ def test_a_document_that_does_not_come_is_a_failure_of_the_moment() -> None:
 def test_a_document_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "_LARGEST_DOWNLOAD_BYTES", 1000)
     source, script = document((200, DOCUMENT))
-    with pytest.raises(DataError, match="sent more than"):
+    with pytest.raises(DataError, match="unpacks to more than"):
         source.published()
     assert len(script.sent) == 1
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from pipeline_core.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,17 +40,28 @@ class StreamFigures:
     totals: dict[str, Decimal] = field(default_factory=dict)
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Count one record that is being sent."""
-        self.records += 1
+        """Count one record that is being sent.
+
+        Raises:
+            DataError: a decimal column holds no number, or one whose digits no sum can keep.
+        """
         if record.get(DELETED_AT) is not None:
+            self.records += 1
             self.deletes += 1
             return
+        totals = dict(self.totals)  # a record that is refused counts nowhere
         for column, total in self.totals.items():
             value = record.get(column)
             if value is not None:
                 # A stream map may compute a float; it is written with these digits.
                 exact = Decimal(repr(value)) if isinstance(value, float) else value
-                self.totals[column] = _EXACT.add(total, exact)
+                try:
+                    totals[column] = _EXACT.add(total, exact)
+                except (decimal.DecimalException, TypeError) as error:
+                    message = f"{column} holds a value that is no amount: it cannot be added up"
+                    raise DataError(message) from error
+        self.records += 1
+        self.totals = totals
 
 
 class RunAudit:

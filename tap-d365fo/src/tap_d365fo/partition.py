@@ -16,7 +16,7 @@ from pipeline_core.errors import ConfigError
 from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.cursor import read_since, start_of_window
 from tap_d365fo.reading.etag_scan import EtagScan
-from tap_d365fo.reading.full import read_full
+from tap_d365fo.reading.full import Reached, read_full
 from tap_d365fo.reading.high_water import HighWater, Settled, has_settled, read_above
 from tap_d365fo.reading.keys import KeyForm
 from tap_d365fo.reading.plan import ReadPlan, Strategy
@@ -159,11 +159,15 @@ class Partition:
         behind = self._keys.behind(resume) if resume else None
         begun = state["resume"]["begun"] if behind else self.source.started_at.isoformat()
         query = self._query().where(behind) if behind else self._query()
-        rows = state["resume"]["rows"] if behind else 0
+        before = reached = Reached.of(state["resume"]) if behind else Reached()
         for page in read_full(
             self.source.reader, query, self.source.url, self.entity.key, by_key=self._paging_key
         ):
-            rows += len(page.rows)
+            if before.is_short(page):
+                _logger.warning("%s: the interrupted read lacks rows; it begins anew", self.name)
+                yield from self._all({**state, "resume": None})
+                return
+            reached = before.moved_on(page)
             after = self._keys.literals(page.rows[-1]) if page.rows else None
             moved: dict[str, Any] = {}
             if after is not None and self._keys.is_ordered:
@@ -171,12 +175,12 @@ class Partition:
                     "after": after,
                     "begun": begun,
                     "covers": self._covers,
-                    "rows": rows,
+                    **asdict(reached),
                 }
             yield _portion(page, moved)
-        if rows == 0 and state.get("rows"):
+        if reached.rows == 0 and state.get("rows"):
             self._check_access(state["rows"])
-        yield Portion([], {"resume": None, "rows": rows}, self.source.started_at, pages=0)
+        yield Portion([], {"resume": None, "rows": reached.rows}, self.source.started_at, pages=0)
 
     def _resume(self, state: Mapping[str, Any]) -> tuple[str, ...] | None:
         """The key behind which an interrupted full read goes on."""
@@ -209,7 +213,8 @@ class Partition:
         if chain and not resume:
             portions = scan.changes(chain)
         else:
-            portions = scan.first(chain, tuple(resume) if resume else None)
+            before = Reached.of(state.get("reached"))
+            portions = scan.first(chain, tuple(resume) if resume else None, before)
         for portion in portions:
             yield replace(portion, state={**portion.state, "covers": self._covers})
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import threading
 import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msal
@@ -16,15 +19,25 @@ from cryptography.hazmat.primitives import serialization
 from pipeline_core.errors import AuthError, ConfigError, TransientError
 from pipeline_core.redaction import REDACTOR
 from pipeline_core.tls import is_untrusted
-from tap_d365fo.access.retry import Backoff, Verdict, judge
+from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body
+from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tap_d365fo.settings import Settings
 
 _TOKEN_TIMEOUT_S = (10, 60)
+
+#: Seconds for a whole answer: the timeout above counts anew at every receive.
+_ANSWER_DEADLINE_S = 120
+
+#: The largest real answer, a discovery document, has 2 kB.
+_LARGEST_ANSWER_BYTES = 1024 * 1024
+
+#: A longer wait that Entra ID asks for is left to whoever starts the next run.
+_LONGEST_WAIT_S = 300
 
 _logger = logging.getLogger("tap-d365fo.auth")
 
@@ -52,6 +65,7 @@ class TokenProvider:
         *,
         backoff: Backoff | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
     ) -> None:
         """Prepare; nothing is sent before the first :meth:`token`."""
@@ -59,7 +73,7 @@ class TokenProvider:
         self._authority = f"{settings.authority_host}/{settings.tenant_id}"
         self._client_id = settings.client_id
         self._credential = _credential(settings)
-        self._http = _MsalTransport(http)
+        self._http = _MsalTransport(http, monotonic)
         self._backoff = backoff or Backoff(attempts=5, cap_s=30.0)
         self._sleep = sleep
         self._chance = chance or random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -83,9 +97,12 @@ class TokenProvider:
                     failures += 1
                     if failures >= self._backoff.attempts:
                         raise
+                    named_s = error.wait_s if isinstance(error, _BusyError) else 0
+                    if named_s > _LONGEST_WAIT_S:
+                        raise
                     # MSAL remembers a refusal and answers from memory; a new one asks again.
                     self._app = None
-                    wait_s = self._backoff.wait_s(failures, chance=self._chance)
+                    wait_s = max(named_s, self._backoff.wait_s(failures, chance=self._chance))
                     _logger.warning("%s; again in %.1f s", error, wait_s)
                     self._sleep(wait_s)
 
@@ -134,32 +151,94 @@ class TokenProvider:
         raise _refusal(answer)
 
 
-class _MsalTransport:
-    """The two calls that MSAL makes, with a timeout and without redirects.
+class _BusyError(TransientError):
+    """Entra ID names the time of the next attempt."""
 
-    A busy or broken endpoint becomes our own failure here: MSAL would take a 429 for a refusal and
-    let a 5xx through as an exception of many kinds.
+    def __init__(self, message: str, wait_s: float) -> None:
+        retry_at = datetime.now(UTC) + timedelta(seconds=min(wait_s, 366 * 86400))
+        super().__init__(message, retry_at=retry_at)
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What MSAL wants to see of an answer."""
+
+    status_code: int
+    text: str
+    headers: Mapping[str, str]
+
+    def raise_for_status(self) -> None:
+        if self.status_code >= 400:  # noqa: PLR2004 - what the name promises
+            message = f"HTTP {self.status_code}"
+            raise requests.HTTPError(message)
+
+
+class _MsalTransport:
+    """The two calls that MSAL makes: with a deadline, without redirects, whole or not at all.
+
+    A busy or broken endpoint becomes our own failure here: MSAL would take a 429 for a refusal, a
+    cut-off body for an unknown tenant, and let a 5xx through as an exception of many kinds.
     """
 
-    def __init__(self, session: requests.Session) -> None:
+    def __init__(self, session: requests.Session, monotonic: Callable[[], float]) -> None:
         self._session = session
+        self._monotonic = monotonic
 
-    def post(self, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - MSAL's protocol
+    def post(self, url: str, **kwargs: Any) -> _Reply:  # noqa: ANN401 - MSAL's protocol
         return self._send("POST", url, **kwargs)
 
-    def get(self, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - MSAL's protocol
+    def get(self, url: str, **kwargs: Any) -> _Reply:  # noqa: ANN401 - MSAL's protocol
         return self._send("GET", url, **kwargs)
 
     def close(self) -> None:
         self._session.close()
 
-    def _send(self, method: str, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401
+    def _send(self, method: str, url: str, **kwargs: Any) -> _Reply:  # noqa: ANN401
         kwargs.setdefault("timeout", _TOKEN_TIMEOUT_S)
-        response = self._session.request(method, url, allow_redirects=False, **kwargs)
-        if judge(response.status_code) is Verdict.RETRY:
-            message = f"Entra ID answered with HTTP {response.status_code}"
+        kwargs["headers"] = {**(kwargs.get("headers") or {}), "Accept-Encoding": "gzip"}
+        ends = self._monotonic() + _ANSWER_DEADLINE_S
+        with self._session.request(
+            method, url, allow_redirects=False, stream=True, **kwargs
+        ) as response:
+            status, headers = response.status_code, response.headers
+            if judge(status) is Verdict.RETRY:
+                message = f"Entra ID answered with HTTP {status}"
+                wait_s = parse_retry_after(headers.get("Retry-After"), now=datetime.now(UTC))
+                raise _BusyError(message, wait_s) if wait_s else TransientError(message)
+            text = self._read(response, ends)
+        if judge(status) is Verdict.ACCEPT and not _is_usable(text):
+            message = "Entra ID answered with something that is no token and no description"
             raise TransientError(message)
-        return response
+        return _Reply(status, text, headers)
+
+    def _read(self, response: requests.Response, ends: float) -> str:
+        def check_deadline() -> None:
+            if self._monotonic() > ends:
+                message = f"Entra ID sent no whole answer within {_ANSWER_DEADLINE_S} s"
+                raise TransientError(message)
+
+        try:
+            body = read_body(
+                response.raw, largest_bytes=_LARGEST_ANSWER_BYTES, check_deadline=check_deadline
+            )
+        except BrokenBodyError as error:
+            message = f"Entra ID cannot be read: {error}"
+            raise TransientError(message) from error
+        except OversizeError as error:
+            message = "Entra ID sent more than 1 MB in one answer"
+            raise TransientError(message) from error
+        return body.decode(errors="replace")
+
+
+def _is_usable(text: str) -> bool:
+    """Whether a successful answer is a JSON object, and its life, if it names one, a number."""
+    try:
+        document = json.loads(text)
+        int(document.get("expires_in", 0))
+    except (ValueError, TypeError, AttributeError):
+        return False
+    return True
 
 
 def _refusal(answer: dict[str, Any]) -> AuthError | TransientError:

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 _RECEIVE_BYTES = 256 * 1024
 
+#: What is unpacked before the next look at the limits.
+_UNPACK_BYTES = 8 * 1024 * 1024
+
+#: gzip packs a page of F&O to a tenth or a thirtieth; a bomb is a thousand times as large unpacked.
+_LARGEST_RATIO = 250
+
+#: So much may come out of any body, however well it is packed.
+_HARMLESS_BYTES = 32 * 1024 * 1024
+
 #: What zlib calls "gzip header and trailer".
 _GZIP_WINDOW = 31
 
@@ -86,19 +95,30 @@ class _Gunzip:
     """Unpacks members of gzip data, never far beyond a limit."""
 
     def __init__(self) -> None:
+        self._packed_bytes = 0
+        self._unpacked_bytes = 0
         self._stream = zlib.decompressobj(_GZIP_WINDOW)
         self._begun = False
 
     def feed(self, packed: bytes, room: int) -> bytes:
-        """What ``packed`` unpacks to; at most one byte more than ``room``."""
+        """What ``packed`` unpacks to.
+
+        Raises:
+            OversizeError: more than ``room`` bytes, or more than anything honest unpacks to.
+        """
+        self._packed_bytes += len(packed)
         pieces: list[bytes] = []
         try:
-            while packed and room >= 0:
+            while packed:
                 if self._stream.eof:  # RFC 1952 lets members follow each other
                     self._stream = zlib.decompressobj(_GZIP_WINDOW)
                 self._begun = True
-                pieces.append(self._stream.decompress(packed, room + 1))
+                pieces.append(self._stream.decompress(packed, _UNPACK_BYTES))
                 room -= len(pieces[-1])
+                self._unpacked_bytes += len(pieces[-1])
+                honest = max(_HARMLESS_BYTES, _LARGEST_RATIO * self._packed_bytes)
+                if room < 0 or self._unpacked_bytes > honest:
+                    raise OversizeError
                 packed = self._stream.unconsumed_tail or self._stream.unused_data
         except zlib.error as error:
             reason = "a compressed body that does not unpack"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import time
@@ -48,6 +49,9 @@ _JSON = "application/json;odata.metadata=minimal"
 
 #: What a ``Retry-After`` of astronomic length is cut to in a message.
 _LONGEST_PROMISE_S = 366 * 86400.0
+
+#: The member that holds the rows of a page.
+_ROWS = b'"value"'
 
 _logger = logging.getLogger("tap-d365fo.client")
 
@@ -317,7 +321,7 @@ class D365Client:
         return sent if sent.tzinfo else sent.replace(tzinfo=UTC)
 
     def _read(self, response: requests.Response, ends: float, label: str) -> bytes:
-        with _whole(response.url, label, "512 MB for one page"):
+        with _whole(response.url, label, "any page has"):
             return read_body(
                 response.raw,
                 largest_bytes=_LARGEST_BODY_BYTES,
@@ -325,7 +329,7 @@ class D365Client:
             )
 
     def _copy(self, response: requests.Response, into: IO[bytes], ends: float, label: str) -> None:
-        with _whole(response.url, label, "1 GB"):
+        with _whole(response.url, label, "any document has"):
             for piece in unpacked(
                 response.raw,
                 largest_bytes=_LARGEST_DOWNLOAD_BYTES,
@@ -347,7 +351,10 @@ def _whole(url: str, label: str, limit: str) -> Iterator[None]:
     except BrokenBodyError as error:
         raise _AttemptFailedError(str(error), label) from error
     except OversizeError as error:
-        message = f"{_label(url, label)} sent more than {limit}"
+        message = (
+            f"{_label(url, label)} sent a body that unpacks to more than {limit}; is "
+            "environment_url the address of F&O?"
+        )
         raise DataError(message) from error
 
 
@@ -386,10 +393,26 @@ def parse_document(url: str, body: bytes, label: str) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = "a body that is no complete JSON document"
         raise _AttemptFailedError(reason, label, unreadable=True) from error
+    if body.count(_ROWS) > 1 and _names_twice(body):
+        # A reader that takes the last of two arrays of rows may see none.
+        reason = "a document that names a member twice"
+        raise _AttemptFailedError(reason, label, unreadable=True)
     if not isinstance(document, dict):
         message = f"{_label(url, label)} answered with JSON that is no OData document"
         raise DataError(message)
     return document
+
+
+def _names_twice(body: bytes) -> bool:
+    """Whether an object in ``body`` has two members of one name; slow, so only on suspicion."""
+    found = False
+
+    def look(members: list[tuple[str, object]]) -> None:
+        nonlocal found
+        found = found or len({name for name, _ in members}) < len(members)
+
+    json.loads(body, object_pairs_hook=look)
+    return found
 
 
 def _kind(error: requests.RequestException) -> str:

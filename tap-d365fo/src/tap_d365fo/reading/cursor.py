@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError, TransientError
-from tap_d365fo.reading.pages import overlapping
+from tap_d365fo.reading.pages import Trail, overlapping
 from tap_d365fo.reading.query import instant_literal
 from tap_d365fo.reading.rows import ETAG, identify
 
@@ -100,15 +100,12 @@ def _read_span(
     identity = identify(key)
     at_edge: set[tuple[object, object]] = set()
     reached = since
-    visited: set[str] = set()
+    trail = Trail(query.entity_set)
     join: tuple[object, object] | None = None  # what the next page must hold to join on
     restarts = 0
     following: str | None = _from(capped, cursor, reached).url(environment_url)
     while following is not None:
-        if following in visited:
-            message = f"{query.entity_set}: the nextLink leads back to a page that was already read"
-            raise DataError(message)
-        visited.add(following)
+        trail.enter(following)
         page = reader.page(following)
         times = [_instant(row, cursor, query.entity_set) for row in page.rows]
         if any(later < earlier for earlier, later in pairwise(times)):
@@ -123,10 +120,12 @@ def _read_span(
             if restarts > _RESTARTS:
                 message = f"{query.entity_set}: rows move faster than they can be read"
                 raise TransientError(message)
-            visited.clear()
+            trail.turn_back()
             following, join = _from(capped, cursor, reached).url(environment_url), None
             continue
-        fresh = [row for row, mark in zip(page.rows, marks, strict=True) if mark not in at_edge]
+        here = dict(zip(marks, page.rows, strict=True))  # a row that comes twice counts once
+        fresh = [row for mark, row in here.items() if mark not in at_edge]
+        trail.leave(len(fresh))
         if times:
             last = times[-1]
             # Only rows at the edge can come again: the next page starts at their time.

@@ -9,13 +9,13 @@ without it (then ``replication: full`` is right).
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError, IntegrityError
 from tap_d365fo.reading.by_key import fetch_by_key
 from tap_d365fo.reading.differences import Differences, KeyCodec, Tally
-from tap_d365fo.reading.full import read_full
+from tap_d365fo.reading.full import Reached, read_full
 from tap_d365fo.reading.portion import Portion
 from tap_d365fo.reading.rows import ETAG
 from tap_d365fo.reading.snapshots import Remembered, as_state
@@ -82,32 +82,43 @@ class EtagScan:
     check_access: Callable[[int], None]
     page_by_key: bool = False
 
-    def first(self, chain: Sequence[Link], resume: tuple[str, ...] | None) -> Iterator[Portion]:
+    def first(
+        self, chain: Sequence[Link], resume: tuple[str, ...] | None, before: Reached
+    ) -> Iterator[Portion]:
         """Read every row and remember it.
 
         Args:
             chain: What an interrupted first read remembered.
             resume: Key of the last row that it committed, as literals.
+            before: How many rows it had read by then.
         """
         behind = self.form.behind(resume) if resume else None
-        chain = list(chain) if behind else []
+        chain, before = (list(chain), before) if behind else ([], Reached())
         file: SnapshotFile | None = None
         query = self.query.where(behind) if behind else self.query
-        rows = 0
+        reached = before
         for page in self._pages(query):
+            if before.is_short(page):
+                _logger.warning("%s: the interrupted read lacks rows; it begins anew", self.name)
+                yield from self.first([], None, Reached())
+                return
+            reached = before.moved_on(page)
             if not page.rows:
                 continue
             file = file or self.folder.begin()
             grown = [*chain, file.append(self._remembered(page))]
-            rows += len(page.rows)
             after = self.form.literals(page.rows[-1])
-            state = {"snapshot": as_state(grown), "resume": list(after) if after else None}
+            state = {
+                "snapshot": as_state(grown),
+                "resume": list(after) if after else None,
+                "reached": asdict(reached),
+            }
             yield Portion(page.rows, state, page.received_at, [], page.size_bytes, 1, page.count)
         if file is None and not chain:
             # An empty partition is remembered, too: its first row is a change, no first read.
             file = self.folder.begin()
         grown = [*chain, file.append([])] if file else chain
-        yield self._closing(grown, rows)
+        yield self._closing(grown, reached.rows)
 
     def changes(self, chain: Sequence[Link]) -> Iterator[Portion]:
         """What differs from the snapshot ``chain``: deletions first, then new and changed rows.
@@ -229,7 +240,7 @@ class EtagScan:
 
     def _closing(self, chain: Sequence[Link], rows: int) -> Portion:
         """No further rows; the state says that the partition has been read to its end."""
-        state = {"snapshot": as_state(chain), "resume": None, "rows": rows}
+        state = {"snapshot": as_state(chain), "resume": None, "reached": None, "rows": rows}
         return Portion([], state, self.started_at, pages=0)
 
     def _askable(self, keys: list[bytes]) -> list[dict[str, Any]]:

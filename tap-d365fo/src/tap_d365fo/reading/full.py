@@ -13,12 +13,12 @@ rows than the server counts is repeated by position.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pipeline_core.errors import DataError, TransientError
-from tap_d365fo.reading.pages import overlapping
+from pipeline_core.errors import TransientError
+from tap_d365fo.reading.pages import Trail, overlapping
 from tap_d365fo.reading.rows import identify
 
 if TYPE_CHECKING:
@@ -85,6 +85,38 @@ def read_full(
     raise TransientError(_restless(query.entity_set))
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How many rows a read brought before it was interrupted, of how many.
+
+    A row that the server left out of a page leaves no other trace once the read goes on behind it.
+
+    Attributes:
+        rows: Different rows up to the last one.
+        expected: Rows that the server counted; None where it did not say.
+    """
+
+    rows: int = 0
+    expected: int | None = None
+
+    @classmethod
+    def of(cls, state: object) -> Reached:
+        """What a state says, as far as it says it."""
+        found = state if isinstance(state, dict) else {}
+        return cls(found.get("rows", 0), found.get("expected"))
+
+    def moved_on(self, page: Page) -> Reached:
+        """After ``page`` of a read that goes on from here."""
+        expected = None if page.count is None else self.rows + page.count
+        return Reached(self.rows + page.seen, expected)
+
+    def is_short(self, page: Page) -> bool:
+        """Whether ``page``, which is read from here on, shows that rows were missed before."""
+        if self.expected is None or page.count is None:
+            return False
+        return self.rows + page.count < self.expected
+
+
 class _Steps:
     """Where the page after a page begins."""
 
@@ -118,15 +150,12 @@ def _walk(
     steps: _Steps,
 ) -> Iterator[Page]:
     """One walk; ``seen`` collects the rows by identity."""
-    visited: set[str] = set()
+    trail = Trail(urlsplit(url).path)
     following: str | None = url
     last: object = None
     expected = overlap = 0
     while following is not None:
-        if following in visited:
-            message = f"{urlsplit(url).path}: the nextLink leads back to a page already read"
-            raise DataError(message)
-        visited.add(following)
+        trail.enter(following)
         page = reader.page(following)
         expected = page.count if page.count is not None else expected
         known = [identity(row) for row in page.rows]
@@ -139,7 +168,8 @@ def _walk(
                 seen.add(mark)
                 fresh.append(row)
         steps.repeated += max(0, len(known) - len(fresh) - overlap)
-        yield replace(page, rows=fresh)
+        trail.leave(len(fresh))
+        yield replace(page, rows=fresh, seen=len(seen))
         following, overlap = steps.after(page)
         last = known[-1] if known else None
     if len(seen) < expected:
@@ -158,7 +188,7 @@ def _read_keyless(reader: PageReader, entity_set: str, url: str) -> Iterator[Pag
     for page in reader.walk(url):
         expected = page.count if page.count is not None else expected
         rows += len(page.rows)
-        yield page
+        yield replace(page, seen=rows)
     if rows < expected:
         raise TransientError(_restless(entity_set))
 

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError
+from tap_d365fo.reading.pages import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -85,18 +86,16 @@ def read_above(
     """
     reached = above
     following = _above(query, number, above).url(environment_url)
-    visited: set[str] = set()
+    trail = Trail(query.entity_set)
     while True:
-        if following in visited:
-            message = f"{query.entity_set}: the nextLink leads back to a page that was already read"
-            raise DataError(message)
-        visited.add(following)
+        trail.enter(following)
         page = reader.page(following)
         numbers = [_number(row, number, query.entity_set) for row in page.rows]
         if any(later <= earlier for earlier, later in pairwise(numbers)):
             message = f"{query.entity_set}: {number} does not grow from row to row"
             raise DataError(message)
         known = 0 if reached is None else bisect_right(numbers, reached)
+        trail.leave(len(numbers[known:]))
         if numbers[known:]:
             yield replace(page, rows=page.rows[known:]), numbers[known:]
         if page.next_url is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from pipeline_core.errors import DataError
 from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.query import text_literal
 
@@ -89,7 +90,11 @@ def _literal(value: Any, edm_type: str) -> str | None:  # noqa: ANN401 - a JSON 
     if isinstance(value, bool):
         return "true" if value else "false"
     if edm_type in _NUMBERS:
-        return format(Decimal(value), "f")
+        try:
+            return format(Decimal(value), "f")
+        except (ArithmeticError, TypeError, ValueError) as error:
+            message = "a number in the key holds something else; run discovery again"
+            raise DataError(message) from error
     if edm_type in _BARE:
         return str(value)
     quoted = text_literal(str(value))

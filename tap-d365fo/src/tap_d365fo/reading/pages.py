@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _POSITION = re.compile(r"([?&](?:\$|%24)skip=)(\d+)", re.IGNORECASE)
 
 
+#: Pages without a new row that may follow each other. F&O sends none; a link that leads on for ever
+#: must end somewhere.
+_MOST_BARREN_PAGES = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Rows of one answer.
@@ -31,6 +36,7 @@ class Page:
         next_url: Address of the next page on our own origin; None on the last one.
         size_bytes: Length of the unpacked answer.
         received_at: When its last byte had come.
+        seen: Different rows that this walk has brought up to the end of the page.
     """
 
     url: str
@@ -39,6 +45,7 @@ class Page:
     next_url: str | None
     size_bytes: int
     received_at: datetime
+    seen: int = 0
 
 
 class Fetcher(Protocol):
@@ -64,6 +71,48 @@ def overlapping(next_url: str, rows: int, *, current: str) -> str:
     return f"{next_url[: position.start(2)]}{earlier}{next_url[position.end(2) :]}"
 
 
+class Trail:
+    """The pages of one walk: none comes twice, and new rows come now and then."""
+
+    def __init__(self, what: str) -> None:
+        """Begin a walk; ``what`` is walked through, for messages."""
+        self._what = what
+        self._visited: set[str] = set()
+        self._barren = 0
+
+    def enter(self, url: str) -> None:
+        """Note that the page at ``url`` is fetched.
+
+        Raises:
+            DataError: it has been fetched before.
+        """
+        if url in self._visited:
+            message = (
+                f"{self._what}: after {len(self._visited)} pages the nextLink leads back to one "
+                "that was already read"
+            )
+            raise DataError(message)
+        self._visited.add(url)
+
+    def leave(self, new_rows: int) -> None:
+        """Note what the page brought.
+
+        Raises:
+            DataError: nothing new has come for so long that nothing will.
+        """
+        self._barren = 0 if new_rows else self._barren + 1
+        if self._barren > _MOST_BARREN_PAGES:
+            message = (
+                f"{self._what}: {self._barren} pages in a row brought no new row, and the nextLink "
+                "leads on"
+            )
+            raise DataError(message)
+
+    def turn_back(self) -> None:
+        """Begin an instant again: its pages may be fetched once more."""
+        self._visited.clear()
+
+
 class PageReader:
     """Reads documents and pages through one client."""
 
@@ -84,7 +133,11 @@ class PageReader:
         """
         answer = self._client.get(url)
         rows, link = answer.document.get("value"), answer.document.get("@odata.nextLink")
-        if not isinstance(rows, list) or not (link is None or isinstance(link, str)):
+        if (
+            not isinstance(rows, list)
+            or not all(isinstance(row, dict) for row in rows)
+            or not (link is None or isinstance(link, str))
+        ):
             message = f"{urlsplit(url).path} answered with JSON that is no page of rows"
             raise DataError(message)
         count = answer.document.get("@odata.count")
@@ -101,18 +154,13 @@ class PageReader:
         """All pages from ``url`` on; only a missing nextLink ends them, an empty page does not.
 
         Raises:
-            DataError: a nextLink leads to a page that was already read.
+            DataError: a nextLink leads to a page that was already read, or on for ever.
         """
-        visited: set[str] = set()
+        trail = Trail(urlsplit(url).path)
         following: str | None = url
         while following is not None:
-            if following in visited:
-                message = (
-                    f"{urlsplit(url).path}: after {len(visited)} pages the nextLink leads back to "
-                    "one that was already read"
-                )
-                raise DataError(message)
-            visited.add(following)
+            trail.enter(following)
             page = self.page(following)
+            trail.leave(len(page.rows))
             yield page
             following = page.next_url

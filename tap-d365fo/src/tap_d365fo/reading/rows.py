@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError
@@ -15,6 +16,22 @@ if TYPE_CHECKING:
 
 #: Annotation with which F&O sends a fingerprint of every row, whatever is selected.
 ETAG = "@odata.etag"
+
+
+#: How the values of an Edm type are parsed; a type that is not listed is not checked.
+_PARSED: dict[str, frozenset[type]] = {
+    **dict.fromkeys(("Edm.String", "Edm.Guid", "Edm.DateTimeOffset"), frozenset({str})),
+    **dict.fromkeys(("Edm.Int16", "Edm.Int32", "Edm.Int64", "Edm.Byte"), frozenset({int})),
+    "Edm.Binary": frozenset({str}),
+    "Edm.Boolean": frozenset({bool}),
+    "Edm.Decimal": frozenset({int, Decimal}),
+}
+
+#: What a server may write as JSON strings, for a page as a whole (``IEEE754Compatible``).
+_LONG_NUMBERS = frozenset({"Edm.Int64", "Edm.Decimal"})
+
+#: Combinations of types that are remembered as right. Real rows have a handful of them.
+_MOST_SHAPES = 4096
 
 
 class RowDecoder:
@@ -32,10 +49,10 @@ class RowDecoder:
         self._entity_set = entity.entity_set
         self._properties = [p for p in entity.properties if p.name in selected]
         self._order = [p.name for p in self._properties]
-        self._plain = _conversions(self._properties, null_sentinels=null_sentinels)
-        self._textual = _conversions(
-            self._properties, null_sentinels=null_sentinels, text_numbers=True
-        )
+        self._formats = {
+            textual: _Format(self._properties, null_sentinels=null_sentinels, textual=textual)
+            for textual in (False, True)
+        }
         self._nested = [
             (n.name, _Nested(n, null_sentinels=null_sentinels))
             for n in entity.navigations
@@ -46,19 +63,20 @@ class RowDecoder:
         """The records for ``rows``, which came together.
 
         Raises:
-            DataError: a selected property is missing: the entity has changed since discovery.
+            DataError: a selected property is missing or of another type: the entity has changed
+                since discovery.
         """
-        textual = numbers_are_text(self._properties, rows)
-        conversions = self._textual if textual else self._plain
+        form = self._formats[numbers_are_text(self._properties, rows)]
         for row in rows:
-            yield self._record(row, conversions)
+            yield self._record(row, form)
 
-    def _record(
-        self, row: dict[str, Any], conversions: list[tuple[str, Decoder]]
-    ) -> dict[str, Any]:
+    def _record(self, row: dict[str, Any], form: _Format) -> dict[str, Any]:
         try:
             record = {name: row[name] for name in self._order}
-            for name, convert in conversions:
+            shape = tuple(map(type, record.values()))
+            if shape not in form.sound_shapes:
+                form.check(shape)
+            for name, convert in form.conversions:
                 record[name] = convert(record[name])
             for name, nested in self._nested:
                 record[name] = nested.decode(row.get(name))
@@ -75,11 +93,43 @@ class RowDecoder:
 
     def key(self, row: dict[str, Any]) -> dict[str, Any]:
         """The key properties of ``row``, as a record has them."""
-        converted = dict(self._textual)
+        converted = dict(self._formats[True].conversions)
         return {
             name: convert(value) if (convert := converted.get(name)) else value
             for name, value in row.items()
         }
+
+
+class _Format:
+    """How the values of a page come, and what is done with them.
+
+    Attributes:
+        conversions: Properties that do not travel as they come.
+        sound_shapes: Combinations of types that have been found right: looking at all types of a
+            row at once costs a hundredth of parsing it.
+    """
+
+    def __init__(
+        self, properties: Sequence[Property], *, null_sentinels: bool, textual: bool
+    ) -> None:
+        self.conversions = _conversions(
+            properties, null_sentinels=null_sentinels, text_numbers=textual
+        )
+        self.sound_shapes: set[tuple[type, ...]] = set()
+        self._announced = [(p, _parsed_types(p, textual=textual)) for p in properties]
+
+    def check(self, shape: tuple[type, ...]) -> None:
+        """Refuse a row whose values are not of the types that were announced."""
+        for found, (prop, types) in zip(shape, self._announced, strict=True):
+            if types and found not in types:
+                message = (
+                    f"{prop.name} comes as {found.__name__} and was announced as {prop.edm_type}"
+                    f"{' of the key' if prop.is_key else ''}; it has changed in the environment, "
+                    "run discovery again"
+                )
+                raise DataError(message)
+        if len(self.sound_shapes) < _MOST_SHAPES:
+            self.sound_shapes.add(shape)
 
 
 class _Nested:
@@ -116,6 +166,15 @@ def _conversions(
         if convert is not None:
             found.append((prop.name, convert))
     return found
+
+
+def _parsed_types(prop: Property, *, textual: bool) -> frozenset[type]:
+    """The types that values of ``prop`` may have; empty where nothing is known."""
+    is_enum = not prop.edm_type.startswith("Edm.")
+    types = frozenset({str}) if is_enum else _PARSED.get(prop.edm_type, frozenset())
+    if textual and prop.edm_type in _LONG_NUMBERS:
+        types |= {str}
+    return types | {type(None)} if types and not prop.is_key else types
 
 
 def identify(key: tuple[str, ...]) -> Callable[[dict[str, Any]], object]:
