@@ -170,6 +170,8 @@ class EntityStream(Stream):
                         progress.portion(job.partition.name, portion)
         finally:
             preparation.release()
+        for job in preparation.jobs:
+            job.partition.settle(self.state_of(job.partition))
         if write_messages:
             if preparation.version is not None and not any(job.failed for job in preparation.jobs):
                 self._write_activate_version_message(preparation.version)
