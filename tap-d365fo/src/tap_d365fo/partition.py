@@ -16,9 +16,9 @@ from pipeline_core.errors import ConfigError
 from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.cursor import read_since, start_of_window
 from tap_d365fo.reading.etag_scan import EtagScan
-from tap_d365fo.reading.full import Reached, read_full
+from tap_d365fo.reading.full import is_short, read_full
 from tap_d365fo.reading.high_water import HighWater, Settled, has_settled, read_above
-from tap_d365fo.reading.keys import KeyForm
+from tap_d365fo.reading.keys import KeyForm, behind
 from tap_d365fo.reading.plan import ReadPlan, Strategy
 from tap_d365fo.reading.portion import Portion
 from tap_d365fo.reading.query import Query, instant_literal, text_literal
@@ -41,9 +41,10 @@ _CURSOR_LOOKBACK_S = 300
 #: server.
 _NUMBER_LOOKBACK = 10_000
 
-#: A full read that was interrupted longer ago is begun anew: its first half would be too old to
-#: stand beside its second.
-_RESUMABLE_FOR = timedelta(days=1)
+#: A full read that was begun longer ago is begun anew: what came of it would be too old to stand
+#: beside the rest. Less than a day, so that a nightly run never goes on with that of the night
+#: before.
+_RESUMABLE_FOR = timedelta(hours=12)
 
 _logger = logging.getLogger("tap-d365fo.partition")
 
@@ -104,6 +105,13 @@ class Partition:
 
     def portions(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         """Rows that ``state`` does not cover; under ``full`` all of them."""
+        portions = self._portions(state)
+        if self.plan.strategy is Strategy.ETAG_SCAN or "snapshot" not in state:
+            return portions
+        # A snapshot that does not know what another strategy hands over would never miss it.
+        return (replace(p, state={"snapshot": None, **p.state}) for p in portions)
+
+    def _portions(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         match self.plan.strategy:
             case Strategy.CURSOR:
                 return self._changed(state)
@@ -121,8 +129,9 @@ class Partition:
     def resumes(self, state: Mapping[str, Any]) -> bool:
         """Whether an interrupted read of all rows goes on."""
         if self.plan.strategy is Strategy.FULL:
-            return self._resume(state) is not None
-        return self.plan.strategy is Strategy.ETAG_SCAN and bool(state.get("resume"))
+            return self._has_been_read(state) or self._rest(state) is not None
+        scans = self.plan.strategy is Strategy.ETAG_SCAN
+        return scans and not self.is_new(state) and isinstance(state.get("resume"), list)
 
     def must_start_over(self, state: Mapping[str, Any]) -> bool:
         """Whether what ``state`` says has been read is no longer what should have been.
@@ -154,44 +163,56 @@ class Partition:
             f"the number of rows up to {self._cursor} {settled.up_to} is no longer {settled.rows}"
         )
 
+    def settle(self, state: dict[str, Any]) -> None:
+        """Forget what only serves a run in which the stream is not read to its end."""
+        state.pop("read", None)
+
     def _all(self, state: Mapping[str, Any]) -> Iterator[Portion]:
-        resume = self._resume(state)
-        behind = self._keys.behind(resume) if resume else None
-        begun = state["resume"]["begun"] if behind else self.source.started_at.isoformat()
-        query = self._query().where(behind) if behind else self._query()
-        before = reached = Reached.of(state["resume"]) if behind else Reached()
-        for page in read_full(
-            self.source.reader, query, self.source.url, self.entity.key, by_key=self._paging_key
+        if self._has_been_read(state):
+            return
+        rest = self._rest(state)
+        if rest is not None and is_short(
+            self.source.reader, self._query(), rest, self.source.url, state["resume"]["rows"]
         ):
-            if before.is_short(page):
-                _logger.warning("%s: the interrupted read lacks rows; it begins anew", self.name)
-                yield from self._all({**state, "resume": None})
-                return
-            reached = before.moved_on(page)
+            rest = None
+        begun = state["resume"]["begun"] if rest else self.source.started_at.isoformat()
+        rows = state["resume"]["rows"] if rest else 0
+        mark = {"begun": begun, "covers": self._covers}
+        for page in read_full(
+            self.source.reader,
+            rest or self._query(),
+            self.source.url,
+            self.entity.key,
+            by_key=self._paging_key,
+        ):
+            rows += len(page.rows)
             after = self._keys.literals(page.rows[-1]) if page.rows else None
             moved: dict[str, Any] = {}
             if after is not None and self._keys.is_ordered:
-                moved["resume"] = {
-                    "after": after,
-                    "begun": begun,
-                    "covers": self._covers,
-                    **asdict(reached),
-                }
+                moved["resume"] = {"after": after, **mark, "rows": rows}
             yield _portion(page, moved)
-        if reached.rows == 0 and state.get("rows"):
+        if rows == 0 and state.get("rows"):
             self._check_access(state["rows"])
-        yield Portion([], {"resume": None, "rows": reached.rows}, self.source.started_at, pages=0)
+        closing = {"resume": None, "rows": rows, "read": mark}
+        yield Portion([], closing, self.source.started_at, pages=0)
 
-    def _resume(self, state: Mapping[str, Any]) -> tuple[str, ...] | None:
-        """The key behind which an interrupted full read goes on."""
+    def _has_been_read(self, state: Mapping[str, Any]) -> bool:
+        """Whether a full read that was interrupted later on, at another company, has this one."""
+        return self._goes_on(state.get("read"))
+
+    def _rest(self, state: Mapping[str, Any]) -> Query | None:
+        """What an interrupted full read has still to read."""
         resume = state.get("resume")
-        if not isinstance(resume, dict) or resume.get("covers") != self._covers:
+        if not isinstance(resume, dict) or not self._goes_on(resume):
             return None
-        begun = datetime.fromisoformat(resume["begun"])
-        if self.source.started_at - begun > _RESUMABLE_FOR:
-            return None
-        literals = tuple(resume["after"])
-        return literals if self._keys.behind(literals) else None
+        return behind(self._query(), self._keys, tuple(resume["after"]))
+
+    def _goes_on(self, mark: object) -> bool:
+        """Whether ``mark`` is of a read that this run may go on with."""
+        if not isinstance(mark, dict) or mark.get("covers") != self._covers:
+            return False
+        begun = datetime.fromisoformat(mark["begun"])
+        return self.source.started_at - begun <= _RESUMABLE_FOR
 
     def _scanned(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         scan = EtagScan(
@@ -210,11 +231,12 @@ class Partition:
         chain = links_of(state.get("snapshot"))
         self._folder.tidy(chain)
         resume = state.get("resume")
-        if chain and not resume:
+        if chain and not isinstance(resume, list):
             portions = scan.changes(chain)
         else:
-            before = Reached.of(state.get("reached"))
-            portions = scan.first(chain, tuple(resume) if resume else None, before)
+            portions = scan.first(
+                chain, tuple(resume) if chain and resume else None, state.get("rows", 0)
+            )
         for portion in portions:
             yield replace(portion, state={**portion.state, "covers": self._covers})
 

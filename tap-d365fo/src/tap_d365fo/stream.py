@@ -172,6 +172,8 @@ class EntityStream(Stream):
                         progress.portion(job.partition.name, portion)
         finally:
             preparation.release()
+        for job in preparation.jobs:
+            job.partition.settle(self.state_of(job.partition))
         if write_messages:
             version = self._stream_version
             if version is not None and not any(job.failed for job in preparation.jobs):

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from pipeline_core.errors import PipelineError
+from pipeline_core.errors import PipelineError, TransientError
 from tap_d365fo.access.client import NotFoundError
 from tap_d365fo.metadata.cache import keep_file
 
@@ -91,7 +91,6 @@ class Labels:
                 try:
                     text = answer.result()
                 except PipelineError as error:
-                    self._failed = True
                     pool.shutdown(wait=False, cancel_futures=True)
                     _logger.warning(
                         "labels are left out, for the service does not answer: %s", error
@@ -102,6 +101,17 @@ class Labels:
             self._keep()
 
     def _ask(self, label_id: str) -> str | None:
+        """The text of one label; after one that failed, no other is asked for."""
+        if self._failed:
+            message = "another label could not be had"
+            raise TransientError(message)
+        try:
+            return self._text(label_id)
+        except PipelineError:
+            self._failed = True
+            raise
+
+    def _text(self, label_id: str) -> str | None:
         key = quote(label_id.replace("'", "''"), safe="@")
         language = quote(self._language.replace("'", "''"), safe="")
         url = f"{self._access.environment_url}/metadata/Labels(Id='{key}',Language='{language}')"

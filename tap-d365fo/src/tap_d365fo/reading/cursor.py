@@ -70,17 +70,27 @@ def read_since(
         return
     begin = since or _earliest(reader, query, environment_url, cursor)
     while begin is not None and begin < until:
-        end = min(begin + window, until)
-        yield from _read_span(
+        end = begin + window if until - begin > window else until
+        came = False
+        for item in _read_span(
             reader, query, environment_url, key, cursor=cursor, since=begin, until=end
-        )
-        begin = end
+        ):
+            came = True
+            yield item
+        # A row that was stamped in 1900 must not cost a request for every window since.
+        begin = end if came else _earliest(reader, query, environment_url, cursor, since=end)
 
 
 def _earliest(
-    reader: PageReader, query: Query, environment_url: str, cursor: str
+    reader: PageReader,
+    query: Query,
+    environment_url: str,
+    cursor: str,
+    *,
+    since: datetime | None = None,
 ) -> datetime | None:
-    """When the first row was changed; None where there is no row."""
+    """When the first row (from ``since`` on) was changed; None where there is no row."""
+    query = _from(query, cursor, since)
     first = replace(query, order=(cursor,), select=(cursor,), expand=(), top=1)
     rows = reader.page(first.url(environment_url)).rows
     return _instant(rows[0], cursor, query.entity_set) if rows else None
@@ -165,8 +175,9 @@ def _from(query: Query, cursor: str, since: datetime | None) -> Query:
 
 
 def _instant(row: dict[str, Any], cursor: str, entity_set: str) -> datetime:
+    """When the row was changed, to the second: no finer can be asked for."""
     try:
-        return datetime.fromisoformat(row[cursor]).astimezone(UTC)
+        return datetime.fromisoformat(row[cursor]).astimezone(UTC).replace(microsecond=0)
     except (KeyError, TypeError, ValueError) as error:
         message = f"{entity_set}: a row has no readable {cursor}; it cannot be a cursor"
         raise DataError(message) from error

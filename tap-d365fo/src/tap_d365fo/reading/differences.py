@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipeline_core.errors import DataError
 from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.snapshots import Remembered
 
@@ -30,13 +31,18 @@ class KeyCodec:
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
 
     def encode(self, row: Mapping[str, Any]) -> bytes:
-        """The key of ``row``; the company in lower case: F&O sends DAT and dat for one."""
-        return self._encode(
-            [
-                value.lower() if name == COMPANY_PROPERTY else value
-                for name, value in ((name, row[name]) for name in self._key)
-            ]
-        )
+        """The key of ``row``; the company in lower case: F&O sends DAT and dat for one.
+
+        Raises:
+            DataError: a part is missing.
+        """
+        try:
+            return self._encode(
+                [row[n].lower() if n == COMPANY_PROPERTY else row[n] for n in self._key]
+            )
+        except (KeyError, AttributeError) as error:
+            message = f"a row comes without the whole key ({', '.join(self._key)})"
+            raise DataError(message) from error
 
     def decode(self, key: bytes) -> dict[str, Any]:
         """The key properties as a row."""
@@ -63,8 +69,9 @@ class Tally:
 class Differences:
     """Two sets of rows: remembered and scanned.
 
-    Rows are the same when their keys are the same but for case, as in F&O's database. A key that is
-    written another way since is a new row, and the old one is gone: a target compares exactly.
+    What is remembered is what a target holds, and a target compares exactly: a key that is written
+    another way since is a new row, and the old one is gone. What is scanned comes from F&O's
+    database, where case does not count: of two ways to write a key the later one is right.
     """
 
     def __init__(self) -> None:
@@ -76,7 +83,7 @@ class Differences:
             PRAGMA journal_mode = OFF;
             PRAGMA synchronous = OFF;
             PRAGMA cache_size = -{_CACHE_KIB};
-            CREATE TABLE known (id TEXT PRIMARY KEY, key BLOB, etag TEXT) WITHOUT ROWID;
+            CREATE TABLE known (key BLOB PRIMARY KEY, id TEXT, etag TEXT) WITHOUT ROWID;
             CREATE TABLE scanned (id TEXT PRIMARY KEY, key BLOB, etag TEXT, place INTEGER)
                 WITHOUT ROWID;
             """
@@ -92,14 +99,11 @@ class Differences:
         self._db.execute("BEGIN")
         for row in rows:
             if row.etag is None:
-                # Only the row that was written this way: its key may have come back in another.
-                self._db.execute(
-                    "DELETE FROM known WHERE id = ? AND key = ?", (_identity(row.key), row.key)
-                )
+                self._db.execute("DELETE FROM known WHERE key = ?", (row.key,))
             else:
                 self._db.execute(
                     "INSERT OR REPLACE INTO known VALUES (?, ?, ?)",
-                    (_identity(row.key), row.key, row.etag),
+                    (row.key, _identity(row.key), row.etag),
                 )
         self._db.execute("COMMIT")
 
@@ -128,14 +132,13 @@ class Differences:
         return self._keys(f"{_CHANGED} ORDER BY s.place")
 
     def gone(self) -> list[bytes]:
-        """Keys of remembered rows that are no longer there."""
-        return self._keys(_GONE)
+        """Keys of remembered rows that are no longer there, in the order of the keys."""
+        return self._keys(f"{_GONE} ORDER BY k.key")
 
     def is_known(self, row: Remembered) -> bool:
         """Whether the row is remembered just so."""
         found = self._db.execute(
-            "SELECT 1 FROM known WHERE id = ? AND key = ? AND etag = ?",
-            (_identity(row.key), row.key, row.etag),
+            "SELECT 1 FROM known WHERE key = ? AND etag = ?", (row.key, row.etag)
         )
         return found.fetchone() is not None
 
@@ -153,8 +156,8 @@ class Differences:
 
 
 _CHANGED = (
-    "SELECT s.key FROM scanned s LEFT JOIN known k USING (id) "
-    "WHERE k.id IS NULL OR k.etag <> s.etag OR k.key <> s.key"
+    "SELECT s.key FROM scanned s LEFT JOIN known k USING (key) "
+    "WHERE k.key IS NULL OR k.etag <> s.etag"
 )
 
 _GONE = (

@@ -9,14 +9,17 @@ without it (then ``replication: full`` is right).
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError, IntegrityError
 from tap_d365fo.reading.by_key import fetch_by_key
 from tap_d365fo.reading.differences import Differences, KeyCodec, Tally
-from tap_d365fo.reading.full import Reached, read_full
+from tap_d365fo.reading.full import is_short, read_full
+from tap_d365fo.reading.keys import behind
 from tap_d365fo.reading.portion import Portion
+from tap_d365fo.reading.query import is_short_enough
 from tap_d365fo.reading.rows import ETAG
 from tap_d365fo.reading.snapshots import Remembered, as_state
 
@@ -35,6 +38,9 @@ _FEW_DELETIONS = 10
 
 #: Rows fetched by key that are handed over together.
 _PORTION_ROWS = 1000
+
+#: Rows that are compressed together when a snapshot is written anew.
+_ROWS_A_MEMBER = 50_000
 
 #: Files of a snapshot, after which it is written anew as one.
 _LONGEST_CHAIN = 16
@@ -81,44 +87,48 @@ class EtagScan:
     started_at: datetime
     check_access: Callable[[int], None]
     page_by_key: bool = False
+    codec: KeyCodec = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the form in which keys are remembered."""
+        self.codec = KeyCodec(self.key)
 
     def first(
-        self, chain: Sequence[Link], resume: tuple[str, ...] | None, before: Reached
+        self, chain: Sequence[Link], resume: tuple[str, ...] | None, before: int
     ) -> Iterator[Portion]:
         """Read every row and remember it.
 
         Args:
             chain: What an interrupted first read remembered.
             resume: Key of the last row that it committed, as literals.
-            before: How many rows it had read by then.
+            before: How many rows it had committed.
         """
-        behind = self.form.behind(resume) if resume else None
-        chain, before = (list(chain), before) if behind else ([], Reached())
+        rest = behind(self.query, self.form, resume) if resume else None
+        if chain and (
+            rest is None or is_short(self.reader, self.query, rest, self.environment_url, before)
+        ):
+            # What has been handed over must not be forgotten: it may be gone meanwhile.
+            for portion in self.changes(chain):
+                yield replace(portion, state={**portion.state, "resume": None})
+            return
         file: SnapshotFile | None = None
-        query = self.query.where(behind) if behind else self.query
-        reached = before
-        for page in self._pages(query):
-            if before.is_short(page):
-                _logger.warning("%s: the interrupted read lacks rows; it begins anew", self.name)
-                yield from self.first([], None, Reached())
-                return
-            reached = before.moved_on(page)
+        rows = before if rest else 0
+        for page in self._pages(rest or self.query):
             if not page.rows:
                 continue
             file = file or self.folder.begin()
-            grown = [*chain, file.append(self._remembered(page))]
+            grown = [*chain, file.append(self._remembered(page.rows))]
+            rows += len(page.rows)
             after = self.form.literals(page.rows[-1])
             state = {
                 "snapshot": as_state(grown),
                 "resume": list(after) if after else None,
-                "reached": asdict(reached),
+                "rows": rows,
             }
             yield Portion(page.rows, state, page.received_at, [], page.size_bytes, 1, page.count)
-        if file is None and not chain:
-            # An empty partition is remembered, too: its first row is a change, no first read.
-            file = self.folder.begin()
-        grown = [*chain, file.append([])] if file else chain
-        yield self._closing(grown, reached.rows)
+        # An empty partition is remembered, too: its first row is a change, no first read.
+        file = file or self.folder.begin()
+        yield self._closing([*chain, file.append([])], rows)
 
     def changes(self, chain: Sequence[Link]) -> Iterator[Portion]:
         """What differs from the snapshot ``chain``: deletions first, then new and changed rows.
@@ -141,7 +151,7 @@ class EtagScan:
         expected: int | None = None
         for page in self._pages(replace(self.query, select=self.key)):
             expected = page.count if page.count is not None else expected
-            differences.scan(self._remembered(page))
+            differences.scan(self._remembered(page.rows))
         return expected
 
     def _check_deletions(self, tally: Tally) -> None:
@@ -163,10 +173,8 @@ class EtagScan:
         chain: Sequence[Link],
         expected: int | None,
     ) -> Iterator[Portion]:
-        keys = differences.changed()
-        by_key = is_cheaper_by_key(tally.changed, tally.scanned) and (
-            len(self._askable(keys)) == len(keys)
-        )
+        keys = self._askable(differences.changed, tally.changed, tally.scanned)
+        by_key = keys is not None
         _logger.info(
             "%s: %d rows, %d new or changed (%s), %d gone",
             *(self.name, tally.scanned, tally.changed, "by key" if by_key else "reading all"),
@@ -174,65 +182,80 @@ class EtagScan:
         )
         journal = _Journal(self.folder, differences, list(chain))
         if tally.gone:
-            deleted = self._confirmed(differences.gone())
+            deleted = self._confirmed(differences, tally)
             gone = [Remembered(key, None) for key in deleted]
-            codec = KeyCodec(self.key)
             yield Portion(
                 [],
                 journal.state(gone),
                 self.started_at,
-                [codec.decode(key) for key in deleted],
+                [self.codec.decode(key) for key in deleted],
                 expected=expected,
             )
         if tally.changed:
-            pages = self._by_key(keys) if by_key else self._pages(self.query)
-            for rows, page in self._fresh(pages, differences):
-                state = journal.state(self._remembered(replace(page, rows=rows)))
-                yield Portion(rows, state, page.received_at, [], page.size_bytes)
+            pages = self._pages(self.query) if keys is None else self._by_key(keys)
+            for portion in self._fresh(pages, differences):
+                yield replace(portion, state=journal.state(self._remembered(portion.rows)))
         yield self._closing(journal.close(), tally.scanned)
 
-    def _fresh(
-        self, pages: Iterator[Page], differences: Differences
-    ) -> Iterator[tuple[list[Row], Page]]:
+    def _fresh(self, pages: Iterator[Page], differences: Differences) -> Iterator[Portion]:
         """Rows that are not remembered yet, about a thousand at a time."""
         rows: list[Row] = []
+        size_bytes = count = 0
         page: Page | None = None
         for page in pages:
-            remembered = self._remembered(page)
+            size_bytes, count = size_bytes + page.size_bytes, count + 1
             rows += [
                 row
-                for row, now in zip(page.rows, remembered, strict=True)
+                for row, now in zip(page.rows, self._remembered(page.rows), strict=True)
                 if not differences.is_known(now)
             ]
             if len(rows) >= _PORTION_ROWS:
-                yield rows, page
-                rows = []
+                yield Portion(rows, {}, page.received_at, [], size_bytes, count)
+                rows, size_bytes, count = [], 0, 0
         if rows and page is not None:
-            yield rows, page
+            yield Portion(rows, {}, page.received_at, [], size_bytes, count)
 
     def _by_key(self, keys: list[bytes]) -> Iterator[Page]:
-        codec = KeyCodec(self.key)
         asked = set(keys)
-        rows = self._askable(keys)
-        for page in fetch_by_key(self.reader, self.query, self.environment_url, rows, self.form):
+        for page in self._asked_for(keys, self.query):
             # A wildcard in a key brings its neighbours along: they are as they were.
-            wanted = [row for row in page.rows if codec.encode(row) in asked]
+            wanted = [row for row in page.rows if self.codec.encode(row) in asked]
             yield replace(page, rows=wanted)
 
-    def _confirmed(self, gone: list[bytes]) -> list[bytes]:
-        """Those of ``gone`` that are not there when asked for by key.
+    def _confirmed(self, differences: Differences, tally: Tally) -> list[bytes]:
+        """Those of the rows that seem to be gone that are not there when looked for once more.
 
         A row that moved during the scan may have been missed by it; telling a target to delete a
-        living row is the one error that nobody would notice.
+        living row is the one error that nobody would notice. They are asked for by key, or by a
+        second scan where that is cheaper or a key cannot be asked for.
         """
-        codec = KeyCodec(self.key)
+        gone = differences.gone()
         query = replace(self.query, select=self.key)
-        keys = self._askable(gone)
-        pages = fetch_by_key(self.reader, query, self.environment_url, keys, self.form)
-        alive = {codec.encode(row) for page in pages for row in page.rows}
-        if missed := alive.intersection(gone):
-            _logger.warning("%s: the scan missed %d rows that are there", self.name, len(missed))
-        return [key for key in gone if key not in alive]
+        keys = self._askable(lambda: gone, tally.gone, tally.scanned)
+        pages = self._pages(query) if keys is None else self._asked_for(keys, query)
+        suspected = set(gone)
+        for page in pages:
+            suspected.difference_update(self.codec.encode(row) for row in page.rows)
+        if missed := len(gone) - len(suspected):
+            _logger.warning("%s: the scan missed %d rows that are there", self.name, missed)
+        return [key for key in gone if key in suspected]
+
+    def _asked_for(self, keys: list[bytes], query: Query) -> Iterator[Page]:
+        rows = (self.codec.decode(key) for key in keys)
+        return fetch_by_key(self.reader, query, self.environment_url, rows, self.form)
+
+    def _askable(
+        self, keys: Callable[[], list[bytes]], count: int, total: int
+    ) -> list[bytes] | None:
+        """``keys``, where asking for them is possible, and cheaper than reading all rows."""
+        if not is_cheaper_by_key(count, total):
+            return None
+        found = keys()
+        for key in found:
+            literals = self.form.literals(self.codec.decode(key))
+            if literals is None or not is_short_enough(self.query, self.form.equals(literals)):
+                return None
+        return found
 
     def _pages(self, query: Query) -> Iterator[Page]:
         by_key = self.form if self.page_by_key else None
@@ -240,22 +263,15 @@ class EtagScan:
 
     def _closing(self, chain: Sequence[Link], rows: int) -> Portion:
         """No further rows; the state says that the partition has been read to its end."""
-        state = {"snapshot": as_state(chain), "resume": None, "reached": None, "rows": rows}
+        state = {"snapshot": as_state(chain), "resume": None, "rows": rows}
         return Portion([], state, self.started_at, pages=0)
 
-    def _askable(self, keys: list[bytes]) -> list[dict[str, Any]]:
-        """Those of ``keys`` that can be asked for: each part has a value."""
-        codec = KeyCodec(self.key)
-        rows = (codec.decode(key) for key in keys)
-        return [row for row in rows if self.form.literals(row) is not None]
-
-    def _remembered(self, page: Page) -> list[Remembered]:
-        codec = KeyCodec(self.key)
-        try:
-            return [Remembered(codec.encode(row), row[ETAG]) for row in page.rows]
-        except KeyError as missing:
-            message = f"{self.name}: a row comes without {missing}; use replication: full"
-            raise DataError(message) from missing
+    def _remembered(self, rows: Sequence[Row]) -> list[Remembered]:
+        remembered = [Remembered(self.codec.encode(row), row.get(ETAG)) for row in rows]
+        if any(not isinstance(row.etag, str) for row in remembered):
+            message = f"{self.name}: a row comes without an etag; use replication: full"
+            raise DataError(message)
+        return remembered
 
 
 class _Journal:
@@ -280,4 +296,9 @@ class _Journal:
         chain = [*self._chain, self._link] if self._link else self._chain
         if len(chain) <= _LONGEST_CHAIN:
             return chain
-        return [self._folder.begin().append(self._differences.remembered())]
+        file = self._folder.begin()
+        link = file.append([])
+        remembered = self._differences.remembered()
+        while batch := list(islice(remembered, _ROWS_A_MEMBER)):
+            link = file.append(batch)
+        return [link]

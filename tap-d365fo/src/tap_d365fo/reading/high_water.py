@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError
+from tap_d365fo.reading.full import count_rows
 from tap_d365fo.reading.pages import Trail
 
 if TYPE_CHECKING:
@@ -117,12 +118,7 @@ def has_settled(
     if settled.up_to is None:
         return True
     below = query.where(f"{number} le {settled.up_to}")
-    asked = replace(below, select=(number,), count=True, top=1)
-    page = reader.page(asked.url(environment_url))
-    if page.count is None:
-        message = f"{query.entity_set}: the server does not say how many rows there are"
-        raise DataError(message)
-    return page.count == settled.rows
+    return count_rows(reader, below, environment_url) == settled.rows
 
 
 def _above(query: Query, number: str, value: int | None) -> Query:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError
 from tap_d365fo.metadata.model import COMPANY_PROPERTY
-from tap_d365fo.reading.query import text_literal
+from tap_d365fo.reading.query import is_short_enough, text_literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_d365fo.metadata.model import Entity
+    from tap_d365fo.reading.query import Query
 
 #: Types that F&O compares by ``gt`` in the order in which it sorts them. Enums are only equal or
 #: not (data-entities/odata.md); the order of a Guid is not said.
@@ -23,7 +24,16 @@ _ORDERED = frozenset(
 
 _NUMBERS = frozenset({"Edm.Int16", "Edm.Int32", "Edm.Int64", "Edm.Decimal"})
 
-_BARE = frozenset({"Edm.Guid", "Edm.DateTimeOffset"})
+_BARE = frozenset({"Edm.Guid", "Edm.DateTimeOffset", "Edm.Date"})
+
+
+def behind(query: Query, form: KeyForm, literals: tuple[str, ...]) -> Query | None:
+    """``query`` for the rows that come later in the order of the key.
+
+    None where that cannot be said, or makes an address that is too long.
+    """
+    condition = form.behind(literals)
+    return query.where(condition) if condition and is_short_enough(query, condition) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,8 @@ class KeyForm:
     def literals(self, row: Mapping[str, Any]) -> tuple[str, ...] | None:
         """The key of ``row``; None where a part has no value, or the entity no key of its own."""
         found = [_literal(row.get(part.name), part.edm_type) for part in self._parts]
-        return tuple(f for f in found if f is not None) if found and None not in found else None
+        known = tuple(literal for literal in found if literal is not None)
+        return known if found and len(known) == len(found) else None
 
     def equals(self, literals: tuple[str, ...]) -> str:
         """The condition that a row has this key.
@@ -71,7 +82,9 @@ class KeyForm:
 
         None where it cannot be said: a ``*`` in any part but the last would match as a wildcard.
         """
-        if not self.is_ordered or any("*" in literal for literal in literals[:-1]):
+        if not self.is_ordered or len(literals) != len(self._parts):
+            return None
+        if any("*" in literal for literal in literals[:-1]):
             return None
         terms = []
         for position, literal in enumerate(literals):

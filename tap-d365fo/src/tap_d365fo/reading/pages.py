@@ -36,7 +36,6 @@ class Page:
         next_url: Address of the next page on our own origin; None on the last one.
         size_bytes: Length of the unpacked answer.
         received_at: When its last byte had come.
-        seen: Different rows that this walk has brought up to the end of the page.
     """
 
     url: str
@@ -45,7 +44,6 @@ class Page:
     next_url: str | None
     size_bytes: int
     received_at: datetime
-    seen: int = 0
 
 
 class Fetcher(Protocol):
@@ -93,6 +91,10 @@ class Trail:
             )
             raise DataError(message)
         self._visited.add(url)
+
+    def knows(self, url: str) -> bool:
+        """Whether the page at ``url`` has been fetched."""
+        return url in self._visited
 
     def leave(self, new_rows: int) -> None:
         """Note what the page brought.

@@ -77,7 +77,8 @@ class FetchPool:
         feed = Feed(name, open_)
         with self._changed:
             self._queue.append(feed)
-            if not self._idle and len(self._threads) < self._workers:
+            # An idle worker counts as idle until it has woken up and taken its feed.
+            if len(self._queue) > self._idle and len(self._threads) < self._workers:
                 # Daemons: told to stop, the process leaves without waiting for a slow answer.
                 thread = threading.Thread(target=self._work, daemon=True, name="tap-d365fo-reader")
                 self._threads.append(thread)

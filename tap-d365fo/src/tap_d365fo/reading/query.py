@@ -73,6 +73,11 @@ class Query:
         return whole + selection if columns and fits else whole
 
 
+def is_short_enough(query: Query, condition: str) -> bool:
+    """Whether ``query`` under a further ``condition`` fits into an address."""
+    return len(query.where(condition).query_string()) <= LONGEST_QUERY
+
+
 def text_literal(value: str) -> str:
     """``value`` as an OData string."""
     return "'" + value.replace("'", "''") + "'"
