@@ -215,7 +215,7 @@ def up_to_the_last_state(output: Output) -> list[dict[str, Any]]:
 def check_end(trial: Trial, ended: Ended) -> None:
     """The exit code and the last sentence; a run may also have been over before its end came."""
     codes = {"KILL": -signal.SIGKILL, "TERM": 143, "INT": 130, "closed": 74}
-    complete = bool(ended.state) and ended.state["audit"]["complete"]
+    complete = ended.state is not None and ended.state["audit"]["complete"]
     if complete and ended.code in {0, codes[trial.how]}:
         return
     assert ended.code == codes[trial.how], ended.errors[-500:]

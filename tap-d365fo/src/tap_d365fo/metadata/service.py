@@ -52,7 +52,7 @@ class MetadataService:
         name = quote(listing.entity.replace("'", "''"), safe="")
         document = self._reader.document(f"{self._root}/PublicEntities('{name}')")
         rows = document.get("Properties")
-        if not isinstance(rows, list) or not rows:
+        if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
             message = f"the metadata service lists no properties for {listing.entity_set}"
             raise DataError(message)
         properties = tuple(
