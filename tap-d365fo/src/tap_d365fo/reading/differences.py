@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipeline_core.errors import DataError
+from pipeline_core.errors import DataError, TransientError
 from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.snapshots import Remembered
 
@@ -96,27 +97,25 @@ class Differences:
 
     def remember(self, rows: Iterable[Remembered]) -> None:
         """Take over what a snapshot, or an emitted row, says."""
-        self._db.execute("BEGIN")
-        for row in rows:
-            if row.etag is None:
-                self._db.execute("DELETE FROM known WHERE key = ?", (row.key,))
-            else:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO known VALUES (?, ?, ?)",
-                    (row.key, _identity(row.key), row.etag),
-                )
-        self._db.execute("COMMIT")
+        with self._writing():
+            for row in rows:
+                if row.etag is None:
+                    self._db.execute("DELETE FROM known WHERE key = ?", (row.key,))
+                else:
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO known VALUES (?, ?, ?)",
+                        (row.key, _identity(row.key), row.etag),
+                    )
 
     def scan(self, rows: Iterable[Remembered]) -> None:
         """Take rows that are there now, in the server's order."""
-        self._db.execute("BEGIN")
-        for row in rows:
-            self._place += 1
-            self._db.execute(
-                "INSERT OR REPLACE INTO scanned VALUES (?, ?, ?, ?)",
-                (_identity(row.key), row.key, row.etag, self._place),
-            )
-        self._db.execute("COMMIT")
+        with self._writing():
+            for row in rows:
+                self._place += 1
+                self._db.execute(
+                    "INSERT OR REPLACE INTO scanned VALUES (?, ?, ?, ?)",
+                    (_identity(row.key), row.key, row.etag, self._place),
+                )
 
     def tally(self) -> Tally:
         """Count."""
@@ -146,6 +145,24 @@ class Differences:
         """All rows remembered."""
         for key, etag in self._db.execute("SELECT key, etag FROM known"):
             yield Remembered(key, etag)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction.
+
+        Raises:
+            TransientError: the temporary directory is full or broken; nothing can be said then.
+        """
+        try:
+            self._db.execute("BEGIN")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            message = (
+                f"the rows of a scan cannot be compared in the temporary directory: {error}; free "
+                "space there, or set TMPDIR to another one"
+            )
+            raise TransientError(message) from error
 
     def _keys(self, sql: str) -> list[bytes]:
         return [key for (key,) in self._db.execute(sql)]
