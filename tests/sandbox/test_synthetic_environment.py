@@ -67,6 +67,15 @@ def test_names_are_unique_and_as_long_as_names_can_be() -> None:
         assert len(set(published)) == len(published)
 
 
+def test_a_label_says_the_same_wherever_it_is_used() -> None:
+    sets = synthetic(500).entity_sets.values()
+    used = {(s.label_id, s.label) for s in sets}
+    used |= {(p.label_id, p.label) for s in sets for p in s.properties}
+    assert len({label_id for label_id, _ in used}) == len(used)
+    # Fewer than names: properties share them, as they do in F&O.
+    assert len(used) < 500 + len({p.name for s in sets for p in s.properties})
+
+
 def test_the_collection_is_large_and_small_on_the_wire(
     packed: bytes, entities: list[dict[str, Any]]
 ) -> None:

@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from contoso_sandbox.d365.traits import FINANCE_AND_OPERATIONS
+from contoso_sandbox.entities.synthetic import synthetic
+from contoso_sandbox.environment_box import EnvironmentBox
 from tap_d365fo.tap import TapD365FO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from contoso_sandbox.contoso import Contoso
 
+#: More sets than are asked for one by one, and few enough for the SDK to write them, too.
+MADE_UP = synthetic(305, properties=12)
 
-def settings_for(contoso: Contoso, **changes: object) -> dict[str, Any]:
+
+def settings_for(contoso: Contoso | EnvironmentBox, **changes: object) -> dict[str, Any]:
     """The tap's configuration for a running box."""
     given = contoso.settings()
     return {
@@ -29,6 +35,26 @@ def settings_for(contoso: Contoso, **changes: object) -> dict[str, Any]:
         "ca_bundle": given["TAP_D365FO_CA_BUNDLE"],
         **changes,
     }
+
+
+@pytest.fixture(scope="session")
+def made_up_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvironmentBox]:
+    with EnvironmentBox(tmp_path_factory.mktemp("made-up"), MADE_UP, stored=False) as box:
+        yield box
+
+
+@pytest.fixture
+def made_up(made_up_box: EnvironmentBox) -> Iterator[EnvironmentBox]:
+    """An environment of hundreds of sets without rows; faults, traits and log are the test's."""
+    made_up_box.d365.requests.clear()
+    yield made_up_box
+    made_up_box.d365.faults.clear()
+    made_up_box.d365.traits = FINANCE_AND_OPERATIONS
+
+
+def asked(box: EnvironmentBox) -> list[str]:
+    """Paths that were asked for, in order."""
+    return [request.path for request in box.d365.requests]
 
 
 class Output:

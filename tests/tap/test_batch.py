@@ -420,6 +420,9 @@ def test_every_digit_of_a_decimal_arrives(values: list[Decimal | int | None]) ->
         pytest.param(["1.5", "0.000001"], "decimal128(38, 6)", id="six"),
         pytest.param(["94.8225611234567891"], "decimal128(38, 16)", id="sixteen"),
         pytest.param(["0.1234567890123456789"], "decimal128(38, 19)", id="more than F&O has"),
+        pytest.param(
+            ["9.9999999999999999990E-20"], "decimal256(76, 39)", id="all behind the point"
+        ),
         pytest.param(["1" * 60 + ".5"], "decimal256(76, 1)", id="very long"),
     ],
 )

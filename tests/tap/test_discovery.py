@@ -9,17 +9,20 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pytest
-from benchmarks.environment import Environment
 from singer_sdk.singerlib import Catalog, MetadataMapping
-from tests.tap.conftest import settings_for
+from tests.tap.conftest import MADE_UP, asked, settings_for
 
-from contoso_sandbox.d365.csdl import edmx
-from contoso_sandbox.tls import create_tls
+from contoso_sandbox.d365 import Traits
+from contoso_sandbox.entities import contoso_environment
+from contoso_sandbox.environment_box import EnvironmentBox
+from contoso_sandbox.faults import Asked, Fault, answer, document, rows
+from contoso_sandbox.model import AxType
 from pipeline_core.errors import ConfigError, DataError
 from tap_d365fo.entities import resolve_entities
 from tap_d365fo.metadata import endpoints
@@ -29,7 +32,7 @@ from tap_d365fo.settings import EntitySettings
 from tap_d365fo.tap import TapD365FO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.tap.conftest import Output
 
@@ -43,24 +46,24 @@ COMMAND = str(Path(sys.executable).with_name("tap-d365fo"))
 #: Meltano reads discovery line by line, and breaks at this length.
 LONGEST_LINE = 64 * 1024
 
-SETS, WIDTH = 300, 12
-READABLE = {f"Synthetic{n:05}Set" for n in range(SETS) if n % 7}
+SETS = list(MADE_UP.entity_sets.values())
+PACKAGED = MADE_UP.unserved
+#: A letter that was typed twice and one that was forgotten.
+COLUMN, OTHER_COLUMN = (p.name for p in SETS[0].properties[-2:])
+DOUBLED, SHORTENED = f"{COLUMN[0]}{COLUMN}", OTHER_COLUMN[:-1]
+
+#: The last five sets, by their numbers; the five entities after them are no sets.
+A_FEW, NAMED = "*30?Set", {s.name for s in SETS[-5:]}
+COLLECTION = "/metadata/PublicEntities"
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    environment = Environment(SETS, WIDTH, create_tls(tmp_path_factory.mktemp("tls"))).start()
-    yield environment
-    environment.stop()
+def config_for(box: EnvironmentBox, *entities: str, **changes: object) -> dict[str, Any]:
+    return settings_for(box, companies=["usmf"], entities=list(entities or ["*"]), **changes)
 
 
-@pytest.fixture
-def environment(served: Environment) -> Environment:
-    """A large environment, as it was when it was started."""
-    served.asked.clear()
-    served.refused.clear()
-    served.page_size = None
-    return served
+def without(member: str, name: str) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
+    """Takes one document out of a collection."""
+    return lambda value: [one for one in value if one[member] != name]
 
 
 def discovered(config: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -115,63 +118,73 @@ def test_a_catalog_with_the_mark_of_deletions_is_taken(
 
 
 def test_an_environment_of_any_size_is_the_same_catalog(
-    environment: Environment, capsys: pytest.CaptureFixture[str]
+    made_up: EnvironmentBox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = {**environment.settings(), "entities": ["*"]}
+    config = config_for(made_up)
     ours = discovered(config, capsys)
-    assert environment.asked == ["/metadata/DataEntities", "/metadata/PublicEntities"]
-    assert set(ours) == READABLE
+    assert asked(made_up) == ["/metadata/DataEntities", COLLECTION]
+    assert set(ours) == set(MADE_UP.entity_sets)
     assert ours == sdk_catalog(config)
-    binary = next(
-        m for m in ours["Synthetic00001Set"]["metadata"] if "Column009" in m["breadcrumb"]
-    )
-    assert binary["metadata"]["selected-by-default"] is False
+    offered = {
+        (name, m["breadcrumb"][1]): m["metadata"].get("selected-by-default")
+        for name, stream in ours.items()
+        for m in stream["metadata"]
+        if m["breadcrumb"]
+    }
+    binaries = {
+        (s.name, p.name) for s in SETS for p in s.properties if p.ax_type is AxType.CONTAINER
+    }
+    assert binaries
+    assert {column for column, by_default in offered.items() if by_default is False} == binaries
+
+
+def in_pages(page: dict[str, Any], request: Asked, *, size: int) -> None:
+    """Send ``size`` documents and a link, as from behind a balancer that names its own host."""
+    rest = len(page["value"]) - size
+    if rest > 0:
+        del page["value"][size:]
+        start = int(request.options.get("$skip", 0)) + size
+        page["@odata.nextLink"] = f"http://internal{COLLECTION}?$skip={start}"
 
 
 def test_the_collection_may_come_in_pages(
-    environment: Environment, capsys: pytest.CaptureFixture[str]
+    made_up: EnvironmentBox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    environment.page_size = 99
-    config = {**environment.settings(), "entities": ["*"]}
-    environment._pages.clear()  # noqa: SLF001 - the fixture's own
-    assert set(discovered(config, capsys)) == READABLE
-    assert environment.asked.count("/metadata/PublicEntities") == 4
-    environment._pages.clear()  # noqa: SLF001
+    whole = discovered(config_for(made_up), capsys)
+    made_up.d365.requests.clear()
+    made_up.d365.faults.add(Fault(document(partial(in_pages, size=99), "pages"), on=COLLECTION))
+    assert discovered(config_for(made_up), capsys) == whole
+    assert asked(made_up).count(COLLECTION) == 4
 
 
 def test_a_small_scope_asks_for_its_entities_alone(
-    environment: Environment, capsys: pytest.CaptureFixture[str]
+    made_up: EnvironmentBox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = {**environment.settings(), "entities": ["Synthetic0010?Set"]}
-    ours = discovered(config, capsys)
-    assert len(ours) == 9  # one of ten cannot be read
-    assert len(environment.asked) == 10
-    assert "/metadata/PublicEntities" not in environment.asked
+    ours = discovered(config_for(made_up, A_FEW), capsys)
+    assert set(ours) == NAMED
+    single = {f"{COLLECTION}('{s.entity}')" for s in SETS if s.name in NAMED}
+    assert sorted(asked(made_up)) == sorted({"/metadata/DataEntities", *single})
 
 
 def test_one_way_or_the_other_an_entity_is_the_same(
-    environment: Environment,
+    made_up: EnvironmentBox,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = {**environment.settings(), "entities": ["Synthetic0010?Set"]}
+    config = config_for(made_up, A_FEW)
     single = discovered(config, capsys)
     monkeypatch.setattr(endpoints, "MOST_SINGLE", 2)
     assert discovered(config, capsys) == single
-    assert "/metadata/PublicEntities" in environment.asked
+    assert COLLECTION in asked(made_up)
 
 
 def test_an_entity_that_is_listed_but_not_described_is_told(
-    environment: Environment, capsys: pytest.CaptureFixture[str]
+    made_up: EnvironmentBox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gone = environment.entities.pop("Synthetic00001Set")
-    environment._pages.clear()  # noqa: SLF001
-    try:
-        with pytest.raises(DataError, match="Synthetic00001Set but does not describe it"):
-            discovered({**environment.settings(), "entities": ["*"]}, capsys)
-    finally:
-        environment.entities = {"Synthetic00001Set": gone, **environment.entities}
-        environment._pages.clear()  # noqa: SLF001
+    name = SETS[1].name
+    made_up.d365.faults.add(Fault(rows(without("EntitySetName", name), "gone"), on=COLLECTION))
+    with pytest.raises(DataError, match=f"{name} but does not describe it"):
+        discovered(config_for(made_up), capsys)
 
 
 def run_command(config: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -185,33 +198,31 @@ def run_command(config: Path, *arguments: str) -> subprocess.CompletedProcess[by
 
 
 def test_of_a_large_catalog_only_the_selected_streams_are_looked_at(
-    environment: Environment, tmp_path: Path
+    made_up: EnvironmentBox, tmp_path: Path
 ) -> None:
     config = tmp_path / "config.json"
-    config.write_text(json.dumps({**environment.settings(), "entities": ["*"]}))
+    config.write_text(json.dumps(config_for(made_up)))
     written = run_command(config, "--discover")
     assert written.returncode == 0, written.stderr.decode()
     catalog = json.loads(written.stdout)
-    selected = ["Synthetic00010Set", "Synthetic00011Set", "Synthetic00299Set"]
+    selected = sorted(SETS[number].name for number in (10, 11, -1))
     for entry in catalog["streams"]:
         root = next(m["metadata"] for m in entry["metadata"] if not m["breadcrumb"])
         root["selected"] = entry["tap_stream_id"] in selected
     (tmp_path / "catalog.json").write_text(json.dumps(catalog))
-    environment.asked.clear()
+    made_up.d365.requests.clear()
     run = run_command(config, "--catalog", str(tmp_path / "catalog.json"))
     assert run.returncode == 0, run.stderr.decode()
-    described = [path for path in environment.asked if path.startswith("/metadata/Public")]
-    assert sorted(described) == [
-        f"/metadata/PublicEntities('{name.removesuffix('Set')}')" for name in selected
-    ]
+    described = [path for path in asked(made_up) if path.startswith(COLLECTION)]
+    assert sorted(described) == [f"{COLLECTION}('{name.removesuffix('Set')}')" for name in selected]
     messages = [json.loads(line) for line in run.stdout.splitlines()]
     assert [m["stream"] for m in messages if m["type"] == "SCHEMA"] == selected
     assert messages[-1]["value"]["audit"]["complete"] is True
 
 
-def test_a_catalog_that_is_none_is_told(environment: Environment, tmp_path: Path) -> None:
+def test_a_catalog_that_is_none_is_told(made_up: EnvironmentBox, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
-    config.write_text(json.dumps({**environment.settings(), "entities": ["*"]}))
+    config.write_text(json.dumps(config_for(made_up)))
     run = run_command(config, "--catalog", str(config.with_name("config.json")))
     assert run.returncode == 78
     assert b"no stream is selected" in run.stderr.splitlines()[-1]
@@ -222,10 +233,10 @@ def test_a_catalog_that_is_none_is_told(environment: Environment, tmp_path: Path
 
 
 def test_a_reader_of_the_catalog_that_goes_away_is_told(
-    environment: Environment, tmp_path: Path
+    made_up: EnvironmentBox, tmp_path: Path
 ) -> None:
     config = tmp_path / "config.json"
-    config.write_text(json.dumps({**environment.settings(), "entities": ["*"]}))
+    config.write_text(json.dumps(config_for(made_up)))
     process = subprocess.Popen(
         [COMMAND, "--config", str(config), "--discover"],
         stdout=subprocess.PIPE,
@@ -317,50 +328,50 @@ def test_columns_that_differ_by_case_are_both_offered() -> None:
     ("changes", "says"),
     [
         pytest.param(
-            {"entities": ["Synthetic00007Set"]},
-            r"entities: Synthetic00007Set exists, but cannot be read by OData, only exported",
+            {"entities": [PACKAGED[0].name]},
+            f"entities: {PACKAGED[0].name} exists, but cannot be read by OData, only exported",
             id="an entity for packages",
         ),
         pytest.param(
-            {"entities": ["Synthetic00007Entity"]},
-            "Synthetic00007Entity exists, but cannot be read by OData",
+            {"entities": [PACKAGED[0].data_entity]},
+            f"{PACKAGED[0].data_entity} exists, but cannot be read by OData",
             id="its internal name",
         ),
         pytest.param(
-            {"entity_settings": {"Synthetic00014Set": {}}},
-            "entity_settings: Synthetic00014Set exists, but cannot be read",
+            {"entity_settings": {PACKAGED[1].name: {}}},
+            f"entity_settings: {PACKAGED[1].name} exists, but cannot be read",
             id="settings for such an entity",
         ),
         pytest.param(
-            {"entities": ["synthetic00001set"]},
-            "no entity set 'synthetic00001set'; did you mean Synthetic00001Set",
+            {"entities": [SETS[0].name.lower()]},
+            f"no entity set '{SETS[0].name.lower()}'; did you mean {SETS[0].name}",
             id="wrong case",
         ),
         pytest.param(
-            {"entity_settings": {"Synthetic00001Set": {"select": ["Colunm003"]}}},
-            r"entity_settings.Synthetic00001Set.select: there is no property 'Colunm003'; "
-            r"did you mean Column003",
+            {"entity_settings": {SETS[0].name: {"select": [DOUBLED]}}},
+            f"entity_settings.{SETS[0].name}.select: there is no property '{DOUBLED}'; "
+            f"did you mean {COLUMN}",
             id="select",
         ),
         pytest.param(
-            {"entity_settings": {"Synthetic00001Set": {"replication_key": "Column07"}}},
-            r"replication_key: there is no property 'Column07'; did you mean Column007",
+            {"entity_settings": {SETS[0].name: {"replication_key": SHORTENED}}},
+            f"replication_key: there is no property '{SHORTENED}'; did you mean {OTHER_COLUMN}",
             id="replication key",
         ),
         pytest.param(
-            {"entity_settings": {"Synthetic00001Set": {"expand": ["Lines"]}}},
-            r"entity_settings.Synthetic00001Set.expand: there is no navigation property 'Lines'",
+            {"entity_settings": {SETS[0].name: {"expand": ["Lines"]}}},
+            f"entity_settings.{SETS[0].name}.expand: there is no navigation property 'Lines'",
             id="expand",
         ),
     ],
 )
 def test_mistakes_in_names_end_with_one_sentence(
-    environment: Environment,
+    made_up: EnvironmentBox,
     capsys: pytest.CaptureFixture[str],
     changes: dict[str, Any],
     says: str,
 ) -> None:
-    config = {**environment.settings(), "entities": ["Synthetic00001Set"], **changes}
+    config = {**config_for(made_up, SETS[0].name), **changes}
     with pytest.raises(ConfigError, match=says):
         TapD365FO(config=config).sync_all()
     with pytest.raises(ConfigError, match=says):
@@ -368,11 +379,12 @@ def test_mistakes_in_names_end_with_one_sentence(
     assert '"RECORD"' not in capsys.readouterr().out
 
 
-def test_a_catalog_entry_for_an_entity_of_packages_is_told(environment: Environment) -> None:
-    config = {**environment.settings(), "entities": ["Synthetic00001Set"]}
+def test_a_catalog_entry_for_an_entity_of_packages_is_told(made_up: EnvironmentBox) -> None:
+    config = config_for(made_up, SETS[0].name)
     catalog = TapD365FO(config=config).catalog_dict
-    catalog["streams"][0] |= {"tap_stream_id": "Synthetic00007Set", "stream": "Synthetic00007Set"}
-    with pytest.raises(ConfigError, match=r"selects Synthetic00007Set.*cannot be read by OData"):
+    name = PACKAGED[0].name
+    catalog["streams"][0] |= {"tap_stream_id": name, "stream": name}
+    with pytest.raises(ConfigError, match=f"selects {name}.*cannot be read by OData"):
         TapD365FO(config=config, catalog=catalog).sync_all()
 
 
@@ -381,61 +393,51 @@ def test_a_glob_does_not_reach_what_cannot_be_read() -> None:
 
 
 def test_an_environment_without_a_metadata_service_is_read_by_its_document(
-    environment: Environment,
     contoso: Contoso,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    environment.refused["/metadata/DataEntities"] = 404
-    environment.edmx = edmx(contoso.world.environment)
-    config = {
-        **environment.settings(),
-        "entities": ["VendorGroups", "MainAccounts"],
-        "metadata_cache_path": str(tmp_path),
-    }
-    ours = discovered(config, capsys)
-    assert environment.asked == ["/metadata/DataEntities", "/data/$metadata"]
-    theirs = discovered(settings_for(contoso, entities=config["entities"]), capsys)
-    assert ours == theirs
-    environment.asked.clear()
-    assert TapD365FO(config=config).streams.keys() == ours.keys()
-    assert environment.asked == []
-    assert TapD365FO(config={**config, "entities": ["Ledgers"]}).streams.keys() == {"Ledgers"}
-    assert environment.asked == ["/data/$metadata"]
-    environment.asked.clear()
-    tap = TapD365FO(config=config)
-    service = tap.environment.metadata
-    tap.forget_metadata("MainAccounts")
-    assert service.entity(service.published().listings["MainAccounts"]).key
-    assert environment.asked == ["/data/$metadata"]
+    scope = ["VendorGroups", "MainAccounts"]
+    old = Traits(metadata_service=False)
+    with EnvironmentBox(tmp_path, contoso_environment(), stored=False, traits=old) as box:
+        config = config_for(box, *scope, metadata_cache_path=str(tmp_path / "cache"))
+        ours = discovered(config, capsys)
+        assert asked(box) == ["/metadata/DataEntities", "/data/$metadata"]
+        assert ours == discovered(settings_for(contoso, entities=scope), capsys)
+        box.d365.requests.clear()
+        assert TapD365FO(config=config).streams.keys() == ours.keys()
+        assert asked(box) == []
+        assert TapD365FO(config={**config, "entities": ["Ledgers"]}).streams.keys() == {"Ledgers"}
+        assert asked(box) == ["/data/$metadata"]
+        box.d365.requests.clear()
+        tap = TapD365FO(config=config)
+        service = tap.environment.metadata
+        tap.forget_metadata("MainAccounts")
+        assert service.entity(service.published().listings["MainAccounts"]).key
+        assert asked(box) == ["/data/$metadata"]
 
 
-def test_an_environment_without_any_metadata_is_told(environment: Environment) -> None:
-    environment.refused |= {"/metadata/DataEntities": 404, "/data/$metadata": 404}
+def test_an_environment_without_any_metadata_is_told(made_up: EnvironmentBox) -> None:
+    made_up.d365.traits = Traits(metadata_service=False)
+    made_up.d365.faults.add(Fault(answer(404), on=r"/data/\$metadata"))
     with pytest.raises(ConfigError, match="neither /metadata nor /data/"):
-        TapD365FO(config=environment.settings())
+        TapD365FO(config=config_for(made_up))
 
 
 def test_an_entity_that_is_gone_since_the_list_was_kept(
-    environment: Environment, tmp_path: Path
+    made_up: EnvironmentBox, tmp_path: Path
 ) -> None:
     """The list is renewed with the failure, so that a pattern finds what is left next time."""
-    config = {
-        **environment.settings(),
-        "entities": ["Synthetic0010?Set"],
-        "metadata_cache_path": str(tmp_path),
-    }
-    assert len(TapD365FO(config={**config, "entities": ["Synthetic00101Set"]}).streams) == 1
-    gone = environment.entities.pop("Synthetic00102Set")
-    listings = environment.listings
-    environment.listings = [r for r in listings if r["PublicEntityName"] != gone["Name"]]
-    try:
-        with pytest.raises(ConfigError, match="no longer publishes Synthetic00102Set"):
-            TapD365FO(config=config)
-        assert len(TapD365FO(config=config).streams) == 8
-    finally:
-        environment.listings = listings
-        environment.entities["Synthetic00102Set"] = gone
+    kept, gone = SETS[-1], SETS[-2]
+    config = config_for(made_up, A_FEW, metadata_cache_path=str(tmp_path))
+    assert len(TapD365FO(config={**config, "entities": [kept.name]}).streams) == 1
+    made_up.d365.faults.add(
+        Fault(rows(without("PublicEntityName", gone.entity), "gone"), on="/metadata/DataEntities"),
+        Fault(answer(404), on=rf"{COLLECTION}\('{gone.entity}'\)"),
+    )
+    with pytest.raises(ConfigError, match=f"no longer publishes {gone.name}"):
+        TapD365FO(config=config)
+    assert TapD365FO(config=config).streams.keys() == NAMED - {gone.name}
 
 
 def test_narrowing_keeps_the_key() -> None:

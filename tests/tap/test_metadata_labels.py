@@ -2,57 +2,62 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from benchmarks.environment import Environment
-from tests.tap.conftest import Output, settings_for
+from tests.tap.conftest import MADE_UP, Output, asked, settings_for
 
-from contoso_sandbox.tls import create_tls
+from contoso_sandbox.faults import Fault, answer
 from tap_d365fo.metadata.labels import Labels
 from tap_d365fo.tap import TapD365FO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from contoso_sandbox.contoso import Contoso
+    from contoso_sandbox.environment_box import EnvironmentBox
+    from contoso_sandbox.model import EntitySet
 
     RunTap = Callable[..., Output]
 
 NOW = datetime(2026, 11, 23, 7, 0, 0, tzinfo=UTC)
-ENTITY = "Synthetic00001Set"
+SET, OTHER, THIRD = list(MADE_UP.entity_sets.values())[:3]
+#: The column whose label is missing, or whose title somebody has written by hand.
+COLUMN = SET.properties[-1]
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    environment = Environment(130, 6, create_tls(tmp_path_factory.mktemp("tls"))).start()
-    yield environment
-    environment.stop()
-
-
-@pytest.fixture
-def environment(served: Environment) -> Environment:
-    served.asked.clear()
-    served.refused.clear()
-    served.unlabelled.clear()
-    return served
-
-
-def configured(environment: Environment, path: Path, **changes: object) -> dict[str, Any]:
-    return {
-        **environment.settings(),
-        "entities": [ENTITY],
-        "metadata_cache_path": str(path),
-        "label_language": "en-us",
-        **changes,
+def labels_of(entity_set: EntitySet) -> dict[str, str]:
+    """Text by id, of the set and of its properties."""
+    return {entity_set.label_id: entity_set.label} | {
+        p.label_id: p.label for p in entity_set.properties
     }
 
 
-def asked_labels(environment: Environment) -> list[str]:
-    return sorted(path for path in environment.asked if path.startswith("/metadata/Labels"))
+def columns_of(entity_set: EntitySet) -> dict[str, str]:
+    """Label by property."""
+    return {p.name: p.label for p in entity_set.properties}
+
+
+def configured(box: EnvironmentBox, path: Path, **changes: object) -> dict[str, Any]:
+    given: dict[str, object] = {
+        "companies": ["usmf"],
+        "entities": [SET.name],
+        "metadata_cache_path": str(path),
+        "label_language": "en-us",
+    }
+    return settings_for(box, **{**given, **changes})
+
+
+def asked_labels(box: EnvironmentBox) -> list[str]:
+    return sorted(path for path in asked(box) if path.startswith("/metadata/Labels"))
+
+
+def addresses(labels: dict[str, str], language: str = "en-us") -> list[str]:
+    return sorted(f"/metadata/Labels(Id='{name}',Language='{language}')" for name in labels)
 
 
 def titles(schema: dict[str, Any]) -> dict[str, str | None]:
@@ -60,89 +65,97 @@ def titles(schema: dict[str, Any]) -> dict[str, str | None]:
 
 
 def test_labels_reach_the_schema_message(
-    environment: Environment, run_tap: RunTap, tmp_path: Path
+    made_up: EnvironmentBox, run_tap: RunTap, tmp_path: Path
 ) -> None:
-    output = run_tap(configured(environment, tmp_path))
+    output = run_tap(configured(made_up, tmp_path))
     (message,) = output.of("SCHEMA")
-    assert message["schema"]["title"] == "Label of @SYN1"
-    assert titles(message["schema"])["Column000"] == "Label of Column000"
-    assert len(asked_labels(environment)) == 7
-    assert asked_labels(environment)[0] == "/metadata/Labels(Id='@SYN1',Language='en-us')"
+    assert message["schema"]["title"] == SET.label
+    assert titles(message["schema"]) == columns_of(SET)
+    assert asked_labels(made_up) == addresses(labels_of(SET))
 
 
 def test_a_label_is_asked_for_once(
-    environment: Environment, run_tap: RunTap, tmp_path: Path
+    made_up: EnvironmentBox, run_tap: RunTap, tmp_path: Path
 ) -> None:
-    environment.unlabelled.add("@SYN1_Column001")
-    first = run_tap(configured(environment, tmp_path))
-    environment.asked.clear()
-    second = run_tap(configured(environment, tmp_path, metadata_max_age=0))
-    assert asked_labels(environment) == []
+    made_up.d365.faults.add(Fault(answer(404), on=rf"/metadata/Labels\(Id='{COLUMN.label_id}'.*"))
+    first = run_tap(configured(made_up, tmp_path))
+    assert asked_labels(made_up) == addresses(labels_of(SET))
+    made_up.d365.requests.clear()
+    second = run_tap(configured(made_up, tmp_path, metadata_max_age=0))
+    assert asked_labels(made_up) == []
     assert first.of("SCHEMA") == second.of("SCHEMA")
-    assert titles(first.of("SCHEMA")[0]["schema"])["Column001"] is None
-    other = configured(environment, tmp_path, label_language="de")
-    run_tap(other)
-    assert len(asked_labels(environment)) == 7
+    assert titles(first.of("SCHEMA")[0]["schema"]) == {**columns_of(SET), COLUMN.name: None}
+    run_tap(configured(made_up, tmp_path, label_language="de"))
+    assert asked_labels(made_up) == addresses(labels_of(SET), "de")
 
 
 def test_without_a_language_no_label_is_asked_for(
-    environment: Environment, run_tap: RunTap, tmp_path: Path
+    made_up: EnvironmentBox, run_tap: RunTap, tmp_path: Path
 ) -> None:
-    output = run_tap(configured(environment, tmp_path, label_language=None))
-    assert asked_labels(environment) == []
+    output = run_tap(configured(made_up, tmp_path, label_language=None))
+    assert asked_labels(made_up) == []
     assert set(titles(output.of("SCHEMA")[0]["schema"]).values()) == {None}
 
 
 def test_a_label_service_that_fails_is_no_reason_to_fail(
-    environment: Environment,
+    made_up: EnvironmentBox,
     run_tap: RunTap,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    environment.refused["/metadata/Labels"] = 403
-    entities = [ENTITY, "Synthetic00002Set", "Synthetic00003Set"]
+    made_up.d365.faults.add(Fault(answer(403), on=r"/metadata/Labels\(.*"))
+    entities = [SET.name, OTHER.name, THIRD.name]
     with caplog.at_level(logging.WARNING):
-        output = run_tap(configured(environment, tmp_path, entities=entities))
+        output = run_tap(configured(made_up, tmp_path, entities=entities))
     assert len(output.of("SCHEMA")) == 3
     assert sum("labels are left out" in r.getMessage() for r in caplog.records) == 1
     # Those under way when the first failed; none for the entities after it.
-    assert len(asked_labels(environment)) <= 7
-    environment.refused.clear()
-    again = run_tap(configured(environment, tmp_path, entities=entities))
-    assert titles(again.of("SCHEMA")[0]["schema"])["Column000"] == "Label of Column000"
+    assert 0 < len(asked_labels(made_up)) <= len(labels_of(SET))
+    made_up.d365.faults.clear()
+    again = run_tap(configured(made_up, tmp_path, entities=entities))
+    found = {m["stream"]: titles(m["schema"]) for m in again.of("SCHEMA")}
+    assert found == {s.name: columns_of(s) for s in (SET, OTHER, THIRD)}
 
 
 def test_a_catalog_without_titles_gets_them(
-    environment: Environment, run_tap: RunTap, tmp_path: Path
+    made_up: EnvironmentBox, run_tap: RunTap, tmp_path: Path
 ) -> None:
-    plain = configured(environment, tmp_path, label_language=None)
+    plain = configured(made_up, tmp_path, label_language=None)
     catalog = TapD365FO(config=plain).catalog_dict
     columns = catalog["streams"][0]["schema"]["properties"]
-    columns["Column000"]["title"] = "By hand"
-    del columns["Column003"]
-    output = run_tap(configured(environment, tmp_path), catalog=catalog)
+    columns[COLUMN.name]["title"] = "By hand"
+    missing = SET.properties[-2].name
+    del columns[missing]
+    output = run_tap(configured(made_up, tmp_path), catalog=catalog)
     (message,) = output.of("SCHEMA")
-    assert message["schema"]["title"] == "Label of @SYN1"
-    found = titles(message["schema"])
-    assert found["Column000"] == "By hand"
-    assert found["Column001"] == "Label of Column001"
-    assert "Column003" not in found
+    assert message["schema"]["title"] == SET.label
+    expected = {**columns_of(SET), COLUMN.name: "By hand"}
+    del expected[missing]
+    assert titles(message["schema"]) == expected
 
 
 def test_the_whole_environment_is_not_asked_for_its_labels(
-    environment: Environment,
+    made_up: EnvironmentBox,
     run_tap: RunTap,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A hundred thousand requests would take hours; what is known is shown."""
-    run_tap(configured(environment, tmp_path))
-    environment.asked.clear()
-    everything = configured(environment, tmp_path, entities=["*"])
+    run_tap(configured(made_up, tmp_path))
+    made_up.d365.requests.clear()
+    everything = configured(made_up, tmp_path, entities=["*"])
     TapD365FO(config=everything, setup_mapper=False).run_discovery()
-    assert asked_labels(environment) == []
-    text = capsys.readouterr().out
-    assert text.count('"title": "Label of Column000"') == 1
+    assert asked_labels(made_up) == []
+    streams = json.loads(capsys.readouterr().out)["streams"]
+    shown = {s["tap_stream_id"]: s["schema"] for s in streams}
+    known = labels_of(SET)
+    assert {name: schema.get("title") for name, schema in shown.items()} == {
+        s.name: known.get(s.label_id) for s in MADE_UP.entity_sets.values()
+    }
+    assert {name: titles(schema) for name, schema in shown.items()} == {
+        s.name: {p.name: known.get(p.label_id) for p in s.properties}
+        for s in MADE_UP.entity_sets.values()
+    }
 
 
 def test_contoso_has_its_labels(contoso: Contoso, run_tap: RunTap) -> None:

@@ -324,6 +324,17 @@ def test_many_streams_share_one_memory_budget(
         assert rows(extracts.path(name), '"id", "n"') == [(i, Decimal(i) / 8) for i in range(100)]
 
 
+@pytest.mark.parametrize("last", ["1.234567", "123456789012345.67", "12345678901234.567891"])
+def test_a_later_chunk_may_need_more_digits(
+    extracts: Extracts, rows: Rows, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    monkeypatch.setattr("target_tableau_hyper.extract.staging.CHUNK_ROWS", 2)
+    values = [Decimal(text) for text in ("1.5", "2.25", "-0.01", "4", last, "6.5")]
+    messages = [record("s", {"id": n, "n": value}) for n, value in enumerate(values)]
+    extracts.run([schema("s", PROPERTIES), *messages])
+    assert rows(extracts.path("s"), '"id", "n"') == list(enumerate(values))
+
+
 def test_full_disk_ends_the_run_and_says_so(
     extracts: Extracts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

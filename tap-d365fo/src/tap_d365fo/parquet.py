@@ -179,7 +179,8 @@ def _wide_decimal(values: list[Any]) -> pa.DataType:
         raise _MisfitError(reason)
     numbers = [Decimal(value) for value in values]
     scale = max(0, -min(int(number.as_tuple().exponent) for number in numbers))
-    digits = max(number.adjusted() for number in numbers) + 1 + scale
+    # Zeros behind the point count: Parquet's precision is never less than its scale.
+    digits = max(0, *(number.adjusted() + 1 for number in numbers)) + scale
     narrow, wide = _DIGITS
     if digits > wide:
         reason = f"needs {digits} digits, and Parquet holds {wide}"

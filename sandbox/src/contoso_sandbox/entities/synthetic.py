@@ -103,17 +103,23 @@ def _property(draw: Random, number: int, enums: list[EnumType]) -> Property:
         ax_type,
         enum=draw.choice(enums).name if ax_type is AxType.ENUM else None,
         nullable=nullable,
-        label=draw.choice(_WORDS),
+        label=_label(number),
         label_id=f"@SYN{number % _LABELS}",
     )
+
+
+def _label(number: int) -> str:
+    """Text behind ``@SYN``: a label that several properties share says the same of each."""
+    shared = number % _LABELS
+    return f"{_WORDS[shared % len(_WORDS)]} {shared // len(_WORDS)}"
 
 
 def _key_part(draw: Random, number: int) -> Property:
     return Property(
         f"{_name(draw, number, LONGEST_NAME - 3)}Key",
         draw.choice(_KEY_TYPES),
-        label="Key",
-        label_id=f"@SYN{number % _LABELS}",
+        label=f"Key {number}",
+        label_id=f"@KEY{number}",
     )
 
 
@@ -132,7 +138,7 @@ def _set(
         data_entity=f"Syn{number}{name[: LONGEST_NAME - 20]}Entity",
         category=draw.choice(_CATEGORIES),
         label=f"Made-up set {number}",
-        label_id=f"@SYN{number % _LABELS}",
+        label_id=f"@SET{number}",
         properties=(*key, *others),
         key=tuple(part.name for part in key),
         read_only=number % 7 == 0,

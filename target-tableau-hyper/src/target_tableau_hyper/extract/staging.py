@@ -170,6 +170,8 @@ class SegmentWriter:
         self._file: pq.ParquetWriter | None = None
         self._path: Path | None = None
         self._file_rows = 0
+        #: What the file's columns are: a later chunk, which closes it, may need more digits.
+        self._file_columns: tuple[SegmentColumn, ...] = ()
         #: Properties of records that the schema does not have, and that are therefore dropped.
         self.unknown: set[str] = set()
 
@@ -224,6 +226,7 @@ class SegmentWriter:
         assert self._file is not None  # noqa: S101 - opened above
         self._file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
         self._file_rows += count
+        self._file_columns = self._as_they_are()
         self._staged.rows += count
         self._budget.waiting -= self._bytes
         self._records, self._versions, self._deleted, self._bytes = [], [], [], 0
@@ -325,13 +328,16 @@ class SegmentWriter:
         with self._path.open("rb") as file:
             os.fsync(file.fileno())
         sync_directory(self._path.parent)
-        columns = tuple(
+        self._staged.segments.append(Segment(self._path, self._file_columns, self._file_rows))
+
+    def _as_they_are(self) -> tuple[SegmentColumn, ...]:
+        """The columns with the digits that the rows written so far need."""
+        return tuple(
             SegmentColumn(column, self._whole[i], self._scales[i])
             if column.kind is Kind.NUMERIC
             else SegmentColumn(column)
             for i, column in enumerate(self._columns)
         )
-        self._staged.segments.append(Segment(self._path, columns, self._file_rows))
 
 
 def clear_staging(root: Path) -> list[str]:
