@@ -50,6 +50,19 @@ def published_rows(file: Path, key: tuple[str, ...], scratch: Path) -> Rows:
     return by_key(rows, key)
 
 
+def assert_same(name: str, expected: Rows, published: Rows) -> None:
+    """Compare every cell."""
+    assert published.keys() == expected.keys(), name
+    for key, row in expected.items():
+        shown = published[key]
+        different = {
+            column: (value, shown.get(column, "no such column"))
+            for column, value in row.items()
+            if shown.get(column, "no such column") != value
+        }
+        assert not different, (name, key, different)
+
+
 def by_key(rows: list[dict[str, Any]], key: tuple[str, ...]) -> Rows:
     """Index rows by their key, which must be one."""
     indexed = {tuple(row[name] for name in key): row for row in rows}

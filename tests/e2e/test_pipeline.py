@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from tests.e2e.books import Rows, expected_rows, published_rows
+from tests.e2e.books import assert_same, expected_rows, published_rows
 from tests.e2e.meltano import RUN, Meltano
 
 from pipeline_core.ledger import Ledger
@@ -67,18 +67,6 @@ def assert_tableau_shows_the_books(meltano: Meltano, scratch: Path) -> None:
         published = published_rows(contoso.tableau.hyper_file(name), entity_set.key, scratch)
         assert expected, name
         assert_same(name, expected, published)
-
-
-def assert_same(name: str, expected: Rows, published: Rows) -> None:
-    assert published.keys() == expected.keys(), name
-    for key, row in expected.items():
-        shown = published[key]
-        different = {
-            column: (value, shown.get(column, "no such column"))
-            for column, value in row.items()
-            if shown.get(column, "no such column") != value
-        }
-        assert not different, (name, key, different)
 
 
 def test_every_cell_arrives_and_later_only_changes_travel(meltano: Meltano, tmp_path: Path) -> None:

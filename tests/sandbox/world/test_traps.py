@@ -18,7 +18,13 @@ def found(world: World, sql: str) -> bool:
         return cursor.execute(sql).fetchone() is not None
 
 
-@pytest.mark.parametrize("amount", ["-0.05", "0.01", "999999999999.99", "-999999999999.99"])
+@pytest.mark.parametrize(
+    "amount",
+    [
+        *("-0.05", "0.01", "999999999999.99", "-999999999999.99", "-0.000001", "0.000001"),
+        *("12345678901234.567891", "-12345678901234.567891"),
+    ],
+)
 @pytest.mark.parametrize(
     "column",
     ["AccountingCurrencyAmount", "TransactionCurrencyAmount", "ReportingCurrencyAmount"],

@@ -31,9 +31,11 @@ CREATE MACRO books.amount(tag, n) AS CAST(
     * [1, 1, 3, 9, 27, 81][1 + CAST(hash({seed}, tag, n) // 16384 % 6 AS BIGINT)]
     + CAST(hash({seed}, tag, n) // 1048576 % 100 AS BIGINT) AS DECIMAL(18, 0)
 ) * CAST(0.01 AS DECIMAL(3, 2));
--- Cents, half away from zero. Never a float: decimal times decimal stays decimal.
-CREATE MACRO books.times(amount, factor) AS
-    CAST(round(CAST(amount AS DECIMAL(20, 2)) * factor, 2) AS DECIMAL(18, 2));
+-- Cents, half away from zero; what is not converted keeps all its digits. Never a float: decimal
+-- times decimal stays decimal.
+CREATE MACRO books.times(amount, factor) AS CASE
+    WHEN factor = 1 THEN CAST(amount AS DECIMAL(32, 6))
+    ELSE CAST(round(CAST(amount AS DECIMAL(20, 2)) * factor, 2) AS DECIMAL(32, 6)) END;
 CREATE MACRO books.half(amount) AS books.times(amount, CAST(0.5 AS DECIMAL(2, 1)));
 CREATE MACRO books.percent_of(amount, p) AS
     books.times(amount, p * CAST(0.01 AS DECIMAL(3, 2)));

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contoso_sandbox.world.accounts import ROUNDING
+from contoso_sandbox.world.amounts import BILLS
 
 if TYPE_CHECKING:
     from contoso_sandbox.world.posting import Posting
@@ -76,17 +77,6 @@ FROM (
 )
 """
 
-#: Company, vendor, amounts of the lines: the largest, the smallest, and what rounds badly.
-_HANDMADE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("usmf", "US-101", ("999999999999.99",)),
-    ("usmf", "US-102", ("-0.05",)),
-    ("usmf", "O'NEIL-1", ("0.01",)),
-    ("usmf", "US*01", ("-0.05", "0.01", "0.04")),
-    ("demf", "DE-101", ("0.01", "0.02", "123456789.99")),
-    ("gbsi", "GB-101", ("-0.05", "100000.01")),
-    ("2", "2-1", ("0.05", "0.05", "0.05")),
-)
-
 
 def draft_from_orders(posting: Posting) -> None:
     """Draft the invoices of the orders that are queued for billing."""
@@ -107,7 +97,7 @@ def draft_handmade(posting: Posting) -> None:
         "handmade_draft",
         [
             {"id": f"H{number}", "company": company, "account": vendor}
-            for number, (company, vendor, _) in enumerate(_HANDMADE)
+            for number, (company, vendor, _) in enumerate(BILLS)
         ],
     )
     posting.execute(
@@ -138,7 +128,7 @@ def draft_handmade(posting: Posting) -> None:
                 "amount": amount,
                 "order_line": 0,
             }
-            for number, (_, _, amounts) in enumerate(_HANDMADE)
+            for number, (_, _, amounts) in enumerate(BILLS)
             for line, amount in enumerate(amounts, start=1)
         ],
     )

@@ -56,6 +56,8 @@ def write_history(posting: Posting, *, seed: int, scale: float) -> None:
     _write_masters(posting, seed=seed, scale=scale)
     volume = volume_at(scale)
     staging.prepare(posting, FIRST_DAY)
+    # Before the others, whose staging is looked at again at the end.
+    purchasing.write_handmade_order(posting)
     purchasing.write_orders(posting, volume.orders)
     drafts.draft_from_orders(posting)
     drafts.draft_direct(posting, volume.direct_invoices)
@@ -64,6 +66,7 @@ def write_history(posting: Posting, *, seed: int, scale: float) -> None:
     drafts.clear(posting)
     payments.pay_vendors(posting, history=True)
     journals.post_journals(posting, volume.journals)
+    journals.post_handmade_journals(posting)
     ledger.write_vouchers(posting)
     _park_latest(posting, volume.parked_invoices)
 

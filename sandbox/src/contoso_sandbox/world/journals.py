@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from contoso_sandbox.world.accounts import ROUNDING
+from contoso_sandbox.world.amounts import JOURNALS
+
 if TYPE_CHECKING:
     from contoso_sandbox.world.posting import Posting
 
@@ -72,9 +75,56 @@ FROM converted
 GROUP BY voucher, company, balancing_account, name, day, currency, is_correction
 """
 
+_STAGE_HANDMADE = """
+CREATE OR REPLACE TEMP TABLE handmade_journal AS
+WITH line AS (
+    SELECT h.*, c.accounting_currency AS currency, c.reporting_currency,
+        concat(c.vendor_prefix, '-GNJL-HURTS') AS voucher, work.day
+    FROM handmade_journal_line AS h JOIN books.company AS c USING (company),
+        (SELECT quantile_disc(day, 0.5) AS day FROM work_day) AS work
+)
+SELECT line.* EXCLUDE (reporting_currency),
+    line.amount AS accounting, books.times(line.amount, r.rate) AS reporting
+FROM line
+ASOF JOIN books.unit_rate AS r ON r.from_currency = line.currency
+    AND r.to_currency = line.reporting_currency AND line.day >= r.starts
+"""
+
+_HANDMADE_VOUCHERS = """
+INSERT INTO voucher
+SELECT DISTINCT voucher, company, day, day, '', 'GeneralJournal', day + INTERVAL 11 HOUR, 'Admin'
+FROM handmade_journal
+"""
+
+_HANDMADE_LINES = """
+INSERT INTO voucher_line
+SELECT voucher, company, line, main_account, '001', '007', 'LedgerJournal',
+    'Amounts that hurt \U0001f4b8', currency, amount, accounting, reporting, 0, '', false
+FROM handmade_journal
+UNION ALL
+SELECT voucher, company, 99, $balancing_account, '', '', 'LedgerJournal', 'What is left', currency,
+    -sum(amount), -sum(accounting), -sum(reporting), 0, '', false
+FROM handmade_journal GROUP BY voucher, company, currency
+"""
+
 
 def post_journals(posting: Posting, count: int) -> None:
     """Stage ``count`` balanced journals, spread over the work days."""
     posting.execute(_STAGE, first=posting.take("journal", count), count=count)
     posting.execute(_VOUCHERS)
     posting.execute(_LINES)
+
+
+def post_handmade_journals(posting: Posting) -> None:
+    """Stage the journals whose amounts hurt, all on the middle work day."""
+    posting.keep(
+        "handmade_journal_line",
+        [
+            {"company": company, "line": line, "main_account": account, "amount": amount}
+            for company, lines in JOURNALS
+            for line, (account, amount) in enumerate(lines, start=1)
+        ],
+    )
+    posting.execute(_STAGE_HANDMADE)
+    posting.execute(_HANDMADE_VOUCHERS)
+    posting.execute(_HANDMADE_LINES, balancing_account=ROUNDING)

@@ -50,11 +50,11 @@ FROM line AS l JOIN bill AS b USING (id)
 _TOTALS = """
 CREATE OR REPLACE TEMP TABLE bill_total AS
 SELECT id,
-    CAST(sum(amount) AS DECIMAL(18, 2)) AS amount,
-    CAST(sum(accounting) AS DECIMAL(18, 2)) AS accounting,
-    CAST(sum(reporting) AS DECIMAL(18, 2)) AS reporting,
-    CAST(coalesce(sum(amount) FILTER (line = 10000), 0) AS DECIMAL(18, 2)) AS tax,
-    CAST(sum(quantity) AS DECIMAL(18, 2)) AS quantity
+    CAST(sum(amount) AS DECIMAL(32, 6)) AS amount,
+    CAST(sum(accounting) AS DECIMAL(32, 6)) AS accounting,
+    CAST(sum(reporting) AS DECIMAL(32, 6)) AS reporting,
+    CAST(coalesce(sum(amount) FILTER (line = 10000), 0) AS DECIMAL(32, 6)) AS tax,
+    CAST(sum(quantity) AS DECIMAL(32, 6)) AS quantity
 FROM bill_line GROUP BY id
 """
 

@@ -22,8 +22,8 @@ WITH due AS (
                 CAST(TransDate AS DATE) + 1)) AS pays_on
     FROM VendTransBiEntities
     WHERE TransType IN ('Vend', 'Purch') AND Closed = TIMESTAMP '1900-01-01 12:00:00'
-        -- Neither credit notes nor the invoice over a trillion.
-        AND AmountCur < 0 AND AmountCur > -100000000000
+        -- Neither credit notes, nor what is less than a cent, nor a hundred billions and more.
+        AND AmountCur <= -0.01 AND AmountCur > -100000000000
 ), payable AS (
     SELECT *, CASE WHEN $history THEN pays_on ELSE $day::DATE END AS paid_on,
         SettleAmountCur <> 0 OR NOT books.percent('half', invoice_rec_id, 8) AS is_full

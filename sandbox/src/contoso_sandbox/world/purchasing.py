@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from contoso_sandbox.world.amounts import ORDER, ORDER_COMPANY, ORDER_LINES, ORDER_VENDOR
 
 if TYPE_CHECKING:
     from contoso_sandbox.world.posting import Posting
@@ -83,7 +86,8 @@ SELECT books.as_typed(company, 'order', number) AS dataAreaId,
 FROM purchase_order
 """
 
-_LINES = """
+#: Item, quantity, price, discount and amount of every line, by chance.
+_DRAWN = """
 WITH line AS (
     SELECT o.*, l.line, concat(o.number, '.', l.line) AS id,
         CAST(1 + books.mostly_low('quantity', concat(o.number, '.', l.line), 120)
@@ -91,7 +95,25 @@ WITH line AS (
             + CASE WHEN books.percent('half', concat(o.number, '.', l.line), 7)
                 THEN CAST(0.25 AS DECIMAL(18, 2)) ELSE 0 END AS quantity
     FROM purchase_order AS o, unnest(range(1, o.lines + 1)) AS l(line)
+), discounted AS (
+    SELECT *, CASE WHEN books.percent('discount', id, 12) THEN CAST(7.5 AS DECIMAL(5, 2)) ELSE 0 END
+        AS discount
+    FROM line JOIN books.item
+        ON item.slot = books.below('item', id, (SELECT count(*) FROM books.item))
 )
+SELECT *, books.times(quantity, price)
+    - books.percent_of(books.times(quantity, price), discount) AS amount
+FROM discounted
+"""
+
+#: The same, by hand.
+_HANDMADE = """
+SELECT o.*, h.line, concat(o.number, '.', h.line) AS id, i.* EXCLUDE (slot, price), h.quantity,
+    h.price, h.amount, 0 AS discount
+FROM purchase_order AS o, handmade_order_line AS h JOIN books.item AS i USING (item)
+"""
+
+_LINES = """
 SELECT books.as_typed(company, 'order line', id) AS dataAreaId,
     purchase_order AS PurchaseOrderNumber,
     line AS LineNumber,
@@ -103,8 +125,7 @@ SELECT books.as_typed(company, 'order line', id) AS dataAreaId,
     price AS PurchasePrice,
     1 AS PurchasePriceQuantity,
     discount AS LineDiscountPercentage,
-    books.times(quantity, price)
-        - books.percent_of(books.times(quantity, price), discount) AS LineAmount,
+    amount AS LineAmount,
     status AS PurchaseOrderLineStatus,
     'Approved' AS WorkflowState,
     concat(main_account, '-', books.department('line', id), '-', books.cost_center('line', id))
@@ -128,12 +149,18 @@ SELECT books.as_typed(company, 'order line', id) AS dataAreaId,
     'Yes' AS CalculateLineAmount,
     concat(';1,', 22566000000 + number * 10 + line, ';0,0') AS __etag_tail,
     row_number() OVER (ORDER BY number, line) - 1 AS nth
-FROM (
-    SELECT *, CASE WHEN books.percent('discount', id, 12) THEN CAST(7.5 AS DECIMAL(5, 2)) ELSE 0 END
-        AS discount
-    FROM line JOIN books.item
-        ON item.slot = books.below('item', id, (SELECT count(*) FROM books.item))
-)
+FROM ({lines})
+"""
+
+_STAGE_HANDMADE = """
+CREATE OR REPLACE TEMP TABLE purchase_order AS
+SELECT $number AS number, work.day, c.company, work.day + 7 AS billed_on, 0 AS lines,
+    v.account AS vendor, v.name AS vendor_name, c.accounting_currency AS currency, v.term,
+    v.payment_method, c.country, c.language, c.time_zone, c.site, c.tax_code,
+    $purchase_order AS purchase_order, 'Invoiced' AS status
+FROM books.vendor AS v JOIN books.company AS c USING (company),
+    (SELECT quantile_disc(day, 0.5) AS day FROM work_day) AS work
+WHERE c.company = $company AND v.account = $vendor
 """
 
 #: Orders that may be touched: nothing billed or parked refers to them.
@@ -147,8 +174,29 @@ def write_orders(posting: Posting, count: int) -> None:
     """Write ``count`` new orders; those already invoiced are queued for billing."""
     first = posting.take("purchase order", count)
     posting.execute(_STAGE, first=first, count=count)
+    _write_staged(posting, first, _DRAWN)
+
+
+def write_handmade_order(posting: Posting) -> None:
+    """Write the order whose amounts hurt; it is queued for billing."""
+    number = posting.take("purchase order", 1)
+    posting.keep(
+        "handmade_order_line",
+        [{"line": line, **asdict(made)} for line, made in enumerate(ORDER_LINES, start=1)],
+    )
+    posting.execute(
+        _STAGE_HANDMADE,
+        number=number,
+        purchase_order=ORDER,
+        company=ORDER_COMPANY,
+        vendor=ORDER_VENDOR,
+    )
+    _write_staged(posting, number, _HANDMADE)
+
+
+def _write_staged(posting: Posting, first: int, lines: str) -> None:
     posting.insert("PurchaseOrderHeadersV2", _HEADERS, first=first)
-    posting.insert("PurchaseOrderLinesV2", _LINES)
+    posting.insert("PurchaseOrderLinesV2", _LINES.replace("{lines}", lines))
     posting.execute(
         """
         INSERT INTO billing

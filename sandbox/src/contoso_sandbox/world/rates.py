@@ -25,8 +25,9 @@ _DOLLARS = {
 
 #: ``Rate`` is the price of this many units, by the published ``ConversionFactor``.
 _FACTORS = {"Hundred": 100, "TenThousand": 10_000}
-#: Digits of the price of one unit, with which documents are converted.
-_PRECISION = Decimal("0.0000000001")
+#: Digits of the price of one unit, with which documents are converted. A hundred units have 16, as
+#: many as ``Rate`` can hold.
+_PRECISION = Decimal("1e-18")
 _OPEN_END = "2154-12-31 12:00:00"
 
 
@@ -59,8 +60,8 @@ def _publish(posting: Posting, starts: list[date], seed: int) -> None:
         INSERT INTO books.unit_rate
         SELECT FromCurrency, ToCurrency, CAST(StartDate AS DATE),
             CASE ConversionFactor
-                WHEN 'Hundred' THEN CAST(Rate AS DECIMAL(20, 10)) * CAST(0.01 AS DECIMAL(2, 2))
-                ELSE CAST(Rate AS DECIMAL(20, 10)) * CAST(0.0001 AS DECIMAL(4, 4)) END
+                WHEN 'Hundred' THEN CAST(Rate AS DECIMAL(30, 16)) * CAST(0.01 AS DECIMAL(2, 2))
+                ELSE CAST(Rate AS DECIMAL(30, 16)) * CAST(0.0001 AS DECIMAL(4, 4)) END
         FROM ExchangeRates WHERE CAST(StartDate AS DATE) IN (SELECT unnest($starts))
         """,
         starts=starts,

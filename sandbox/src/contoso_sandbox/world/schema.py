@@ -38,7 +38,7 @@ CREATE TABLE books.vendor (
 );
 CREATE TABLE books.handmade (
     company VARCHAR, slot BIGINT, account VARCHAR, name VARCHAR, street VARCHAR, phone VARCHAR,
-    notes VARCHAR, offset_account VARCHAR
+    notes VARCHAR, offset_account VARCHAR, credit_limit DECIMAL(32, 6)
 );
 CREATE TABLE books.item (
     slot BIGINT, item VARCHAR, description VARCHAR, unit VARCHAR, price DECIMAL(18, 2),
@@ -50,7 +50,7 @@ CREATE TABLE books.period (
     year_name VARCHAR
 );
 CREATE TABLE books.unit_rate (
-    from_currency VARCHAR, to_currency VARCHAR, starts DATE, rate DECIMAL(18, 10)
+    from_currency VARCHAR, to_currency VARCHAR, starts DATE, rate DECIMAL(38, 18)
 );
 """
 

@@ -24,10 +24,16 @@ CREATE TEMP TABLE draft (
 );
 CREATE TEMP TABLE draft_line (
     id VARCHAR, line BIGINT, main_account VARCHAR, department VARCHAR, cost_center VARCHAR,
-    item VARCHAR, description VARCHAR, unit VARCHAR, quantity DECIMAL(18, 2),
-    price DECIMAL(18, 2), amount DECIMAL(18, 2), order_line BIGINT
+    item VARCHAR, description VARCHAR, unit VARCHAR, quantity DECIMAL(32, 6),
+    price DECIMAL(32, 6), amount DECIMAL(32, 6), order_line BIGINT
 );
 CREATE TEMP TABLE handmade_draft (id VARCHAR, company VARCHAR, account VARCHAR);
+CREATE TEMP TABLE handmade_order_line (
+    line BIGINT, item VARCHAR, quantity DECIMAL(32, 6), price DECIMAL(32, 6), amount DECIMAL(32, 6)
+);
+CREATE TEMP TABLE handmade_journal_line (
+    company VARCHAR, line BIGINT, main_account VARCHAR, amount DECIMAL(32, 6)
+);
 CREATE TEMP TABLE voucher (
     voucher VARCHAR, company VARCHAR, accounting_date DATE, document_date DATE,
     document_number VARCHAR, category VARCHAR, posted_at TIMESTAMP, created_by VARCHAR
@@ -35,8 +41,8 @@ CREATE TEMP TABLE voucher (
 CREATE TEMP TABLE voucher_line (
     voucher VARCHAR, company VARCHAR, line BIGINT, main_account VARCHAR, department VARCHAR,
     cost_center VARCHAR, posting_type VARCHAR, text VARCHAR, currency VARCHAR,
-    amount DECIMAL(18, 2), accounting DECIMAL(18, 2), reporting DECIMAL(18, 2),
-    quantity DECIMAL(18, 2), payment_reference VARCHAR, is_correction BOOLEAN
+    amount DECIMAL(32, 6), accounting DECIMAL(32, 6), reporting DECIMAL(32, 6),
+    quantity DECIMAL(32, 6), payment_reference VARCHAR, is_correction BOOLEAN
 );
 -- Everything made is numbered by ``number`` and dated by ``day``.
 CREATE TEMP MACRO numbered(first, amount) AS TABLE

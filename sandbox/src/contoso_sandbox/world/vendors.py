@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from contoso_sandbox.world.amounts import CREDIT_LIMITS
 from contoso_sandbox.world.companies import COMPANIES
 from contoso_sandbox.world.handmade import ITEMS, VENDORS
 
@@ -61,7 +62,7 @@ LEFT JOIN books.handmade AS h ON h.company = s.company AND h.slot = s.slot
 _VENDORS = """
 WITH vendor AS (
     SELECT v.*, c.country, c.language, c.time_zone, concat(v.company, v.slot) AS id,
-        h.street, h.phone, h.notes, h.offset_account
+        h.street, h.phone, h.notes, h.offset_account, h.credit_limit
     FROM books.vendor AS v
     JOIN books.company AS c ON c.company = v.company AND v.slot >= c.vendors
     LEFT JOIN books.handmade AS h ON h.company = v.company AND h.slot = v.slot
@@ -96,7 +97,8 @@ SELECT books.as_typed(company, 'vendor', id) AS dataAreaId,
     CASE WHEN company = 'usmf' AND books.percent('1099', id, 20) THEN 'Yes' ELSE 'No' END
         AS IsReportingTax1099,
     CASE WHEN books.percent('1099 type', id, 15) THEN NULL ELSE 'None' END AS Tax1099Type,
-    CAST(books.below('credit', id, 20) * 5000 AS DECIMAL(18, 2)) AS CreditLimit,
+    coalesce(credit_limit, CAST(books.below('credit', id, 20) * 5000 AS DECIMAL(18, 2)))
+        AS CreditLimit,
     CASE WHEN currency = 'SEK' THEN 9.57 ELSE 0 END AS ExchangeRate,
     coalesce(street, concat(1 + books.below('number', id, 199), ' ', books.one_of('street', id,
         ['Main Street', 'Harbour Road', 'Industriestraße', 'King''s Way', 'Rue de l''Église']),
@@ -237,8 +239,10 @@ def _lay_out_handmade(posting: Posting) -> None:
     """Give the handmade vendors the first slots of their companies; they replace generated ones."""
     slots = Counter[str]()
     rows: list[dict[str, object]] = []
+    limits = {(company, account): limit for company, account, limit in CREDIT_LIMITS}
     for vendor in VENDORS:
-        rows.append({"slot": slots[vendor.company], **asdict(vendor)})
+        limit = limits.get((vendor.company, vendor.account))
+        rows.append({"slot": slots[vendor.company], "credit_limit": limit, **asdict(vendor)})
         slots[vendor.company] += 1
     posting.keep("books.handmade", rows)
     posting.keep(
