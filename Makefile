@@ -14,7 +14,7 @@ export UV_COMPILE_BYTECODE := 1
 export MELTANO_CLI_DISABLE_VERSION_CHECK := 1
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 
-.PHONY: help sync demo test lint bench clean
+.PHONY: help sync demo test test-all lint bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,7 +31,10 @@ sync: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## Install the locked en
 demo: sync ## Move Contoso's ledger from D365 into Tableau, twice, and compare
 	@$(RUN) contoso-sandbox demo
 
-test: sync ## Run every test
+test: sync ## Every test of our own
+	@$(RUN) pytest --ignore=tests/interop
+
+test-all: sync ## Every test, also those against foreign software (peers from PyPI, PostgreSQL's server)
 	@$(RUN) pytest
 
 lint: sync ## Format check, lint, types, import rules, meltano.yml schema
@@ -44,6 +47,7 @@ lint: sync ## Format check, lint, types, import rules, meltano.yml schema
 bench: sync ## Measure, as ratios against a floor in the same run
 	@$(RUN) python benchmarks/run.py
 	@$(RUN) python -m benchmarks.discovery
+	@$(RUN) python -m benchmarks.etag_scan
 
 clean: ## Remove what the project made here (environment, tools, extracts, sandbox)
 	rm -rf .venv .tools .meltano output var .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
