@@ -89,7 +89,9 @@ def test_t23_a_token_that_begins_in_the_future_is_used(
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, instant: datetime) -> None:
     """Let a run begin at ``instant``, by the clock of this machine."""
-    monkeypatch.setattr("tap_d365fo.environment.datetime", SimpleNamespace(now=lambda _zone: instant))
+    monkeypatch.setattr(
+        "tap_d365fo.environment.datetime", SimpleNamespace(now=lambda _zone: instant)
+    )
 
 
 def newest(bench: Bench) -> datetime:

@@ -31,11 +31,13 @@ class Progress:
         self._expected: dict[str, int] = {}
         self._ended = 0
         self.rows = 0
+        self.deletes = 0
         self.pages = 0
 
     def portion(self, partition: str, portion: Portion) -> None:
         """Count what was emitted of a partition."""
         self.rows += len(portion.rows)
+        self.deletes += len(portion.deleted)
         self.pages += portion.pages
         if portion.expected is not None:
             self._expected[partition] = max(portion.expected, self._expected.get(partition, 0))
@@ -51,7 +53,9 @@ class Progress:
     def finished(self) -> None:
         """Say what the stream came to."""
         seconds = self._monotonic() - self._begun
-        _logger.info("%s: %d rows, %d pages, %.1f s", self._stream, self.rows, self.pages, seconds)
+        gone = f", {self.deletes} gone" if self.deletes else ""
+        pages = f"{self.pages} page{'' if self.pages == 1 else 's'}"
+        _logger.info("%s: %d rows%s, %s, %.1f s", self._stream, self.rows, gone, pages, seconds)
 
     def _line(self, now: float) -> str:
         rate = self.rows / max(now - self._begun, 0.001)
