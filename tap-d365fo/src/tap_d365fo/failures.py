@@ -36,8 +36,9 @@ def is_fatal(error: Exception) -> bool:
 def summary(failures: Sequence[PartitionFailure]) -> PipelineError:
     """One error for all failures: the first one's kind and sentence, and how many there were."""
     first = failures[0]
-    others = f" ({len(failures) - 1} further partitions failed, too)" if len(failures) > 1 else ""
-    message = f"{first}{others}; what could be read was sent and its state is kept"
+    more = len(failures) - 1
+    further = f" ({more} further partition{'s' if more > 1 else ''} failed, too)" if more else ""
+    message = f"{first}{further}; what could be read was sent and its state is kept"
     if isinstance(first.error, TransientError):
         return TransientError(message, retry_at=first.error.retry_at)
     kind = type(first.error) if isinstance(first.error, PipelineError) else PipelineError

@@ -20,7 +20,7 @@ import os
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -57,13 +57,13 @@ class Link:
     """So much of a file belongs to the snapshot.
 
     Attributes:
-        name: File name within the folder of the partition.
+        name: File name within the folder of the partition, and nothing else: a state is input.
         length: Bytes that count.
         digest: BLAKE2b-128 of them, in hex.
     """
 
-    name: str
-    length: int
+    name: Annotated[str, msgspec.Meta(pattern=r"^\w+\.snapshot$")]
+    length: Annotated[int, msgspec.Meta(ge=0)]
     digest: str
 
 
