@@ -140,19 +140,22 @@ class EtagScan:
         differences = Differences()
         try:
             differences.remember(self.folder.read(chain))
-            expected = self._scan(differences)
+            pages = self._scan(differences)
             tally = differences.tally()
             self._check_deletions(tally)
-            yield from self._emit(differences, tally, chain, expected)
+            # The pages of the scan brought no row to emit, but they were asked for.
+            yield Portion([], {}, self.started_at, pages=pages, expected=tally.changed)
+            yield from self._emit(differences, tally, chain)
         finally:
             differences.close()
 
-    def _scan(self, differences: Differences) -> int | None:
-        expected: int | None = None
+    def _scan(self, differences: Differences) -> int:
+        """Take down what is there now; returns the number of pages."""
+        pages = 0
         for page in self._pages(replace(self.query, select=self.key)):
-            expected = page.count if page.count is not None else expected
             differences.scan(self._remembered(page.rows))
-        return expected
+            pages += 1
+        return pages
 
     def _check_deletions(self, tally: Tally) -> None:
         if tally.scanned == 0 and tally.known > 0:
@@ -171,7 +174,6 @@ class EtagScan:
         differences: Differences,
         tally: Tally,
         chain: Sequence[Link],
-        expected: int | None,
     ) -> Iterator[Portion]:
         keys = self._askable(differences.changed, tally.changed, tally.scanned)
         by_key = keys is not None
@@ -189,7 +191,6 @@ class EtagScan:
                 journal.state(gone),
                 self.started_at,
                 [self.codec.decode(key) for key in deleted],
-                expected=expected,
             )
         if tally.changed:
             pages = self._pages(self.query) if keys is None else self._by_key(keys)

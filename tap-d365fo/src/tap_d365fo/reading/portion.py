@@ -24,7 +24,7 @@ class Portion:
         deleted: Keys of rows that are gone.
         size_bytes: Length of the JSON that the rows came in.
         pages: Requests that the rows took.
-        expected: Rows that the whole partition has, where the server said so.
+        expected: Rows that this read of the partition will bring, where that is known.
     """
 
     rows: list[Row]
