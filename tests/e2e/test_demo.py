@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.meltano import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 COMMAND = str(Path(sys.executable).with_name("contoso-sandbox"))
 
@@ -28,6 +28,14 @@ def project(tmp_path: Path) -> Path:
     shutil.copy(PROJECT / "meltano.yml", tmp_path)
     (tmp_path / ".venv").symlink_to(PROJECT / ".venv")
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _heard_signals() -> Iterator[None]:
+    """A shell starts its background jobs deaf to SIGINT, and they would pass that on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def start(project: Path) -> subprocess.Popen[str]:

@@ -4,9 +4,8 @@ d365fo-client 0.3.7 asks for Python 3.13 and is installed regardless: what is us
 3.11. It checks the certificate (``verify_ssl``), trusting the throw-away authority by
 ``SSL_CERT_FILE``.
 
-Of its calls, two are left out: keys with an apostrophe, which it does not double as OData wants
-(URL conventions, section 5.1.1.6.1), so that the server rightly refuses; and
-``get_installed_modules``, an action that the sandbox does not have.
+Of its calls, one is left out: keys with an apostrophe, which it does not double as OData wants
+(URL conventions, section 5.1.1.6.1), so that the server rightly refuses.
 """
 
 from __future__ import annotations
@@ -81,6 +80,14 @@ def test_reads_rows_of_another_company(read: dict[str, Any], contoso: Contoso) -
 
 def test_calls_actions(read: dict[str, Any]) -> None:
     assert read["version"].startswith("10.0.")
+    suite = next(m for m in read["modules"] if m["name"] == "ApplicationSuite")
+    assert suite == {
+        "name": "ApplicationSuite",
+        "version": read["version"],
+        "module_id": "ApplicationSuite",
+        "publisher": "Microsoft Corporation",
+        "display_name": "Application Suite",
+    }
 
 
 def test_its_command_prints_a_row(read: dict[str, Any], contoso: Contoso, home: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.e2e.books import by_key, expected_rows
+from tests.e2e.books import by_key, expected_rows, through_floats
 from tests.interop.cells import assert_same
 from tests.interop.peers import PYTHON_ODATA
 from tests.interop.strangers import as_in_the_books, edm_type, read_with, vendors_of
@@ -48,7 +48,9 @@ def test_follows_the_links_through_all_pages(read: dict[str, Any], contoso: Cont
     books = expected_rows(contoso.world, entity_set)
     assert len(books) > 3 * 250, "several pages"
     entries = by_key([as_in_the_books(row, entity_set) for row in read["entries"]], entity_set.key)
-    assert_same(name, books, entries)
+    # It reads JSON through floats, and so it does not see the books as they are.
+    assert_same(name, through_floats(books), entries)
+    assert entries != books
 
 
 def test_sees_the_default_company_alone(read: dict[str, Any], contoso: Contoso) -> None:

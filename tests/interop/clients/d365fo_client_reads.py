@@ -16,6 +16,7 @@ from d365fo_client import (  # type: ignore[import-not-found]  # another environ
     FOClientConfig,
     QueryOptions,
 )
+from d365fo_client.models import ModuleVersionInfo  # type: ignore[import-not-found]  # as above
 
 
 async def main(url: str, folder: str) -> dict[str, Any]:
@@ -57,6 +58,10 @@ async def main(url: str, folder: str) -> dict[str, Any]:
             "page": await client.get_entities("VendorsV2", germany),
             "by key": await client.get_entity_by_key("VendorsV2", key),
             "version": await client.get_application_version(),
+            "modules": [
+                asdict(ModuleVersionInfo.parse_from_string(text))
+                for text in await client.get_installed_modules()
+            ],
         }
 
 

@@ -289,6 +289,19 @@ def test_the_application_version_can_be_asked(site: Site) -> None:
     assert site.request("GET", path).status == 405
 
 
+def test_the_installed_modules_can_be_asked(site: Site) -> None:
+    action = "Microsoft.Dynamics.DataEntities.GetInstalledModules"
+    answer = site.request("POST", f"/data/SystemNotifications/{action}", body=b"{}")
+    assert answer.json["@odata.context"].endswith("$metadata#Collection(Edm.String)")
+    parts = [dict(p.split(": ") for p in text.split(" | ")) for text in answer.json["value"]]
+    assert all(
+        list(module) == ["Name", "Version", "Module", "Publisher", "DisplayName"]
+        for module in parts
+    )
+    other = site.request("POST", f"/data/DataManagementEntities/{action}", body=b"{}")
+    assert other.status == 404
+
+
 def test_the_log_tells_what_travelled(own_site: Site) -> None:
     own_site.get("/data/VendorsV2", top="2")
     own_site.get("/data/VendorsV2(dataAreaId='usmf',VendorAccountNumber='US-101')")

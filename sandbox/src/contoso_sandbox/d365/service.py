@@ -130,7 +130,7 @@ class Service:
         if action := _ACTION.fullmatch(resource):
             if call.method != "POST":
                 raise not_allowed(call.method)
-            body = invoke(action["action"], root=f"{call.origin}/data/")
+            body = invoke(action["set"], action["action"], root=f"{call.origin}/data/")
             if body is None:
                 raise no_such_route(call.origin + call.path)
             return Reply(200, [body], _json(Detail.MINIMAL))
