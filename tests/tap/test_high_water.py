@@ -96,6 +96,20 @@ def test_rows_that_were_archived_are_noticed() -> None:
     assert partition(table).must_start_over(state)
 
 
+def test_a_row_that_is_gone_within_the_look_back_is_noticed() -> None:
+    table = table_of(*range(100, 200, 2))
+    _, state = read(table, {})
+    table.remove(196)
+    assert partition(table, lookback=50).must_start_over(state)
+
+
+def test_a_late_commit_within_the_look_back_is_no_reason_to_start_over() -> None:
+    table = table_of(*range(100, 200, 2))
+    _, state = read(table, {})
+    table.put(195, "2026-10-01T00:00:00Z")
+    assert not partition(table).must_start_over(state)
+
+
 def test_a_row_that_is_committed_during_the_run_is_found_by_the_next() -> None:
     """Counting on the server afterwards would count it as read."""
     table = table_of(*range(100, 200, 2), page_size=5)
@@ -147,7 +161,7 @@ def test_the_ledger_of_contoso_is_read_by_its_rec_ids(
     new_contoso: Callable[..., Contoso], run_tap: Callable[..., Output]
 ) -> None:
     contoso = new_contoso()
-    settings = {LEDGER: {"lookback": 500}}
+    settings = {LEDGER: {"lookback": 1000}}  # RecIds come in blocks of 750
     given = settings_for(contoso, entities=[LEDGER], entity_settings=settings)
     first = run_tap(given)
     contoso.world.advance(2)
@@ -163,7 +177,7 @@ def test_an_archived_ledger_is_read_again_with_a_version(
     new_contoso: Callable[..., Contoso], run_tap: Callable[..., Output]
 ) -> None:
     contoso = new_contoso()
-    settings = {LEDGER: {"lookback": 500}}
+    settings = {LEDGER: {"lookback": 1000}}  # RecIds come in blocks of 750
     given = settings_for(contoso, entities=[LEDGER], entity_settings=settings)
     first = run_tap(given)
     contoso.world.cursor().execute(

@@ -6,9 +6,20 @@ file after a power cut, and without the fsync of the directory the name itself m
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
+
+#: What a person must change; a full or broken disk may be well again at the next run.
+_MISCONFIGURED = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+)
+
+
+def is_misconfigured(error: OSError) -> bool:
+    """Whether a path that cannot be written is the wrong one, rather than on a troubled disk."""
+    return error.errno in _MISCONFIGURED
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:

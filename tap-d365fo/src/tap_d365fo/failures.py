@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import AuthError, PipelineError, ReaderGoneError, TransientError
+from tap_d365fo.access.auth import NoTokenError
 from tap_d365fo.access.client import DeniedError
 
 if TYPE_CHECKING:
@@ -26,11 +27,23 @@ class PartitionFailure:
         return f"{where} could not be read: {self.error}"
 
 
+#: Partitions in a row that fail for want of an answer, after which the environment counts as down.
+_DOWN_AFTER = 8
+
+
+def is_down(failures: Sequence[PartitionFailure], *, in_a_row: int) -> bool:
+    """Whether so many partitions failed one after the other that none is worth a try."""
+    last = [failure.error for failure in failures[-_DOWN_AFTER:]]
+    return in_a_row >= _DOWN_AFTER and all(isinstance(error, TransientError) for error in last)
+
+
 def is_fatal(error: Exception) -> bool:
     """Whether going on makes no sense: every other partition would fail the same way."""
     if isinstance(error, AuthError):
         return not isinstance(error, DeniedError)
-    return isinstance(error, ReaderGoneError) or not isinstance(error, PipelineError)
+    if isinstance(error, ReaderGoneError | NoTokenError):
+        return True
+    return not isinstance(error, PipelineError)
 
 
 def summary(failures: Sequence[PartitionFailure]) -> PipelineError:

@@ -17,7 +17,13 @@ from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.cursor import read_since, start_of_window
 from tap_d365fo.reading.etag_scan import EtagScan
 from tap_d365fo.reading.full import is_short, read_full
-from tap_d365fo.reading.high_water import HighWater, Settled, has_settled, read_above
+from tap_d365fo.reading.high_water import (
+    HighWater,
+    Settled,
+    count_up_to,
+    has_settled,
+    read_above,
+)
 from tap_d365fo.reading.keys import KeyForm, behind
 from tap_d365fo.reading.plan import ReadPlan, Strategy
 from tap_d365fo.reading.portion import Portion
@@ -154,14 +160,22 @@ class Partition:
             return None if intact else "the snapshot that the state names is gone or damaged"
         if self.plan.strategy is not Strategy.HIGH_WATER:
             return None
+        return self._why_not_settled(state)
+
+    def _why_not_settled(self, state: Mapping[str, Any]) -> str | None:
+        """Whether the server's numbers of rows are still those that were read."""
+        reader, query, url = self.source.reader, self._query(), self.source.url
         settled = self._settled(state)
-        if has_settled(
-            self.source.reader, self._query(), self.source.url, number=self._cursor, settled=settled
-        ):
-            return None
-        return (
-            f"the number of rows up to {self._cursor} {settled.up_to} is no longer {settled.rows}"
-        )
+        if not has_settled(reader, query, url, number=self._cursor, settled=settled):
+            return (
+                f"the number of rows up to {self._cursor} {settled.up_to} is no longer "
+                f"{settled.rows}"
+            )
+        highest, rows = self._bookmark(state), state.get("rows", 0)
+        # Within the look-back rows may be added late, and will be read; but none may be missing.
+        if count_up_to(reader, query, url, self._cursor, highest) < rows:
+            return f"rows are gone of the {rows} up to {self._cursor} {highest}"
+        return None
 
     def settle(self, state: dict[str, Any]) -> None:
         """Forget what only serves a run in which the stream is not read to its end."""
@@ -272,7 +286,8 @@ class Partition:
         )
         for page, numbers in pages:
             settled = mark.take(numbers)
-            yield _portion(page, {**self._mark(numbers[-1]), "settled": asdict(settled)})
+            moved = {**self._mark(numbers[-1]), "settled": asdict(settled), "rows": mark.rows}
+            yield _portion(page, moved)
 
     def _mark(self, value: str | int) -> dict[str, Any]:
         return {

@@ -13,7 +13,7 @@ from singer_sdk.streams.core import Stream
 from pipeline_core.errors import ConfigError, DataError, PipelineError
 from tap_d365fo.audit import DELETED_AT
 from tap_d365fo.batch import StreamBatches
-from tap_d365fo.failures import PartitionFailure, is_fatal
+from tap_d365fo.failures import PartitionFailure, is_down, is_fatal, summary
 from tap_d365fo.metadata.catalog import shape_of
 from tap_d365fo.partition import Partition
 from tap_d365fo.preparation import Job, Preparation, prepare
@@ -161,6 +161,7 @@ class EntityStream(Stream):
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for job, portion, failure in preparation.in_turns():
                     if failure is not None:
+                        progress.failed()
                         self._give_up(job, failure)
                     elif portion is None:
                         self._finish(job, anew=preparation.anew)
@@ -180,6 +181,8 @@ class EntityStream(Stream):
                 self._write_activate_version_message(version)
             self.state_manager.is_flushed = False
             self._write_state_message()
+        with metrics.http_request_counter(self.name, _ENDPOINT) as requests:
+            requests.increment(progress.pages)
         progress.finished()
 
     def _sample(self, most: int) -> Generator[dict[str, Any], None, None]:
@@ -268,11 +271,7 @@ class EntityStream(Stream):
     def _finish(self, job: Job, *, anew: bool) -> None:
         if anew:
             self._move(job)
-        tags: dict[str, Any] = {}
-        if job.partition.company is not None:
-            tags[metrics.Tag.CONTEXT] = {COMPANY: job.partition.company}
-        with metrics.http_request_counter(self.name, _ENDPOINT, **tags) as counter:
-            counter.increment(job.pages)
+        self._d365_tap.failed_in_a_row = 0
         self._source.ledger.append(
             "partition.read",
             stream=self.name,
@@ -292,6 +291,9 @@ class EntityStream(Stream):
         if self._source.settings.fail_fast or is_fatal(failure.error):
             raise failure.error
         self._d365_tap.failures.append(failure)
+        self._d365_tap.failed_in_a_row += 1
+        if is_down(self._d365_tap.failures, in_a_row=self._d365_tap.failed_in_a_row):
+            raise summary(self._d365_tap.failures)
         if isinstance(failure.error, ConfigError | DataError):
             # A property may have been renamed or dropped since the metadata were cached.
             self._d365_tap.forget_metadata(self.name)

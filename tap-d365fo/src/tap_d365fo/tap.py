@@ -27,8 +27,10 @@ from tap_d365fo.failures import summary
 from tap_d365fo.metadata.catalog import read_selected, write_catalog
 from tap_d365fo.partition import Source
 from tap_d365fo.reading.pool import FetchPool
+from tap_d365fo.reading.snapshots import SnapshotFolder
 from tap_d365fo.scope import Scope
 from tap_d365fo.settings import CONFIG_JSONSCHEMA, EntitySettings, Settings
+from tap_d365fo.state import checked_state
 from tap_d365fo.stream import COMPANY, EntityStream
 from tap_d365fo.writer import AuditingWriter, reader_may_leave
 
@@ -82,6 +84,7 @@ class TapD365FO(Tap):
         """Check the configuration; the first request comes with discovery."""
         self._audit = RunAudit(current_run_id())
         self.failures: list[PartitionFailure] = []
+        self.failed_in_a_row = 0
         super().__init__(message_writer=AuditingWriter(self._audit), **kwargs)
 
     def discover_streams(self) -> Sequence[EntityStream]:
@@ -108,7 +111,7 @@ class TapD365FO(Tap):
     ) -> None:
         """Run a sync; of the catalog, only what is selected is looked at."""
         if state is not None:
-            state = io.StringIO(_checked_state(state.read()))
+            state = io.StringIO(checked_state(state.read()))
         selected = None
         if catalog is not None:
             content = getattr(catalog, "buffer", catalog).read()
@@ -128,6 +131,8 @@ class TapD365FO(Tap):
         if not selected:
             message = "no stream is selected; check the catalog and the select rules"
             raise ConfigError(message)
+        if self._settings.snapshot_path is not None:
+            SnapshotFolder(self._settings.snapshot_path).check_writable()
         self._tell_companies_left_out()
         ledger = self.source.ledger
         archive, replayed = self.environment.archive, self.environment.replayed
@@ -297,22 +302,3 @@ class TapD365FO(Tap):
         """Stop at once and say so: the SDK would leave with 0, as if the run were complete."""
         message = "told to stop (SIGTERM); the next run goes on from the last committed state"
         raise TerminatedError(message)
-
-
-def _checked_state(content: str) -> str:
-    """A state that can be taken up, as text.
-
-    Raises:
-        ConfigError: it is none; the SDK would end in a traceback, or begin as if there were none.
-    """
-    try:
-        state = json.loads(content)
-    except ValueError:
-        state = None
-    if not isinstance(state, dict):
-        message = (
-            "the file given as --state holds no JSON object; give it the last line that the target "
-            "wrote, or leave it out to read everything"
-        )
-        raise ConfigError(message)
-    return content

@@ -15,7 +15,6 @@ kept is the operator's decision, and removing a run means removing its folder.
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hashlib
 import os
@@ -29,7 +28,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pipeline_core.errors import ConfigError, TransientError
-from pipeline_core.files import sync_directory, write_atomically
+from pipeline_core.files import is_misconfigured, sync_directory, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,9 +50,6 @@ _FOLDER_MODE = 0o700
 
 #: Run ids become folder names. Ours are UUIDs; a runner may set others.
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-#: What a person must change; a full or broken disk may be well again at the next run.
-_MISCONFIGURED = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +284,6 @@ def _write_whole(descriptor: int, content: bytes) -> None:
 def _refused(error: OSError) -> ConfigError | TransientError:
     reason = error.strerror or type(error).__name__
     message = f"archive_path does not take the pages of this run ({reason}); "
-    if error.errno in _MISCONFIGURED:
+    if is_misconfigured(error):
         return ConfigError(message + "name a directory that this user may write to")
     return TransientError(message + "free space or repair the disk, then run again")

@@ -52,6 +52,10 @@ _HINTS = {
 }
 
 
+class NoTokenError(TransientError):
+    """Entra ID gives no token now; nothing can be read without one."""
+
+
 class TokenProvider:
     """One per tap: every worker asks it before each request.
 
@@ -86,7 +90,7 @@ class TokenProvider:
         Raises:
             AuthError: Entra ID refuses the application.
             ConfigError: the authority does not exist or is not trusted.
-            TransientError: Entra ID cannot be reached or is out of order.
+            NoTokenError: Entra ID cannot be reached or is out of order.
         """
         with self._lock:
             failures = 0
@@ -95,11 +99,9 @@ class TokenProvider:
                     return self._acquire()
                 except TransientError as error:
                     failures += 1
-                    if failures >= self._backoff.attempts:
-                        raise
                     named_s = error.wait_s if isinstance(error, _BusyError) else 0
-                    if named_s > _LONGEST_WAIT_S:
-                        raise
+                    if failures >= self._backoff.attempts or named_s > _LONGEST_WAIT_S:
+                        raise NoTokenError(str(error), retry_at=error.retry_at) from error
                     # MSAL remembers a refusal and answers from memory; a new one asks again.
                     self._app = None
                     wait_s = max(named_s, self._backoff.wait_s(failures, chance=self._chance))

@@ -177,10 +177,12 @@ class EtagScan:
     ) -> Iterator[Portion]:
         keys = self._askable(differences.changed, tally.changed, tally.scanned)
         by_key = keys is not None
-        _logger.info(
-            "%s: %d rows, %d new or changed (%s), %d gone",
-            *(self.name, tally.scanned, tally.changed, "by key" if by_key else "reading all"),
-            tally.gone,
+        how = f" ({'by key' if by_key else 'reading all'})" if tally.changed else ""
+        differs = tally.changed or tally.gone
+        _logger.log(
+            logging.INFO if differs else logging.DEBUG,
+            "%s: %d rows, %d new or changed%s, %d gone",
+            *(self.name, tally.scanned, tally.changed, how, tally.gone),
         )
         journal = _Journal(self.folder, differences, list(chain))
         if tally.gone:

@@ -52,6 +52,11 @@ class HighWater:
     lookback: int
     _window: deque[int] = field(default_factory=deque)
 
+    @property
+    def rows(self) -> int:
+        """How many rows there were up to the highest one read."""
+        return self.settled.rows + len(self._window)
+
     def take(self, numbers: Iterable[int]) -> Settled:
         """Account for rows in growing order; returns what has settled by now."""
         self._window.extend(numbers)
@@ -117,8 +122,19 @@ def has_settled(
     """
     if settled.up_to is None:
         return True
-    below = query.where(f"{number} le {settled.up_to}")
-    return count_rows(reader, below, environment_url) == settled.rows
+    return count_up_to(reader, query, environment_url, number, settled.up_to) == settled.rows
+
+
+def count_up_to(
+    reader: PageReader, query: Query, environment_url: str, number: str, value: int
+) -> int:
+    """How many rows the server has up to a number.
+
+    Raises:
+        DataError: it does not say.
+    """
+    below = replace(query.where(f"{number} le {value}"), order=(number,))
+    return count_rows(reader, below, environment_url)
 
 
 def _above(query: Query, number: str, value: int | None) -> Query:

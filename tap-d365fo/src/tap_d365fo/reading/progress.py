@@ -30,6 +30,7 @@ class Progress:
         self._begun = self._told = monotonic()
         self._expected: dict[str, int] = {}
         self._ended = 0
+        self._failed = 0
         self.rows = 0
         self.deletes = 0
         self.pages = 0
@@ -50,12 +51,19 @@ class Progress:
         """Count a partition that has been read."""
         self._ended += 1
 
+    def failed(self) -> None:
+        """Count a partition that could not be read."""
+        self._failed += 1
+
     def finished(self) -> None:
         """Say what the stream came to."""
         seconds = self._monotonic() - self._begun
         gone = f", {self.deletes} gone" if self.deletes else ""
+        failed = f"; {self._failed} of {self._partitions} failed" if self._failed else ""
         pages = f"{self.pages} page{'' if self.pages == 1 else 's'}"
-        _logger.info("%s: %d rows%s, %s, %.1f s", self._stream, self.rows, gone, pages, seconds)
+        _logger.info(
+            "%s: %d rows%s, %s, %.1f s%s", *(self._stream, self.rows, gone, pages, seconds, failed)
+        )
 
     def _line(self, now: float) -> str:
         rate = self.rows / max(now - self._begun, 0.001)

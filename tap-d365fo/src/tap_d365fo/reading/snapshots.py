@@ -17,15 +17,17 @@ import gzip
 import hashlib
 import io
 import os
+import tempfile
 import time
 import uuid
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from pipeline_core.errors import TransientError
-from pipeline_core.files import sync_directory
+from pipeline_core.errors import ConfigError, TransientError
+from pipeline_core.files import is_misconfigured, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -92,14 +94,37 @@ class SnapshotFolder:
         return bool(chain) and all(self._digest(link) == link.digest for link in chain)
 
     def read(self, chain: Sequence[Link]) -> Iterator[Remembered]:
-        """All entries in the order in which they were written: a later one replaces an earlier."""
-        for link in chain:
-            with (self._path / link.name).open("rb") as file:
-                packed = file.read(link.length)
-            with gzip.GzipFile(fileobj=io.BytesIO(packed)) as lines:
-                for line in lines:
-                    key, etag = _line.decode(line)
-                    yield Remembered(bytes(key), etag)
+        """All entries in the order in which they were written: a later one replaces an earlier.
+
+        Raises:
+            TransientError: a file went away, or broke, after :meth:`is_intact`.
+        """
+        try:
+            for link in chain:
+                with (self._path / link.name).open("rb") as file:
+                    packed = file.read(link.length)
+                with gzip.GzipFile(fileobj=io.BytesIO(packed)) as lines:
+                    for line in lines:
+                        key, etag = _line.decode(line)
+                        yield Remembered(bytes(key), etag)
+        except (OSError, EOFError, zlib.error, msgspec.MsgspecError) as error:
+            # It was whole when the run began (is_intact); the next run decides anew.
+            message = f"snapshot_path: {self._path} cannot be read any more; run again"
+            raise TransientError(message) from error
+
+    def check_writable(self) -> None:
+        """Make the folder, and see that files can be made in it.
+
+        Raises:
+            ConfigError: it is the wrong one.
+            TransientError: the disk is in trouble.
+        """
+        try:
+            self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=self._path):
+                pass
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
 
     def begin(self) -> SnapshotFile:
         """A new file of this run.
@@ -176,5 +201,8 @@ def _new_digest() -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=16)
 
 
-def _unwritable(path: Path, error: OSError) -> TransientError:
-    return TransientError(f"snapshot_path: {path} cannot be written: {error.strerror}")
+def _unwritable(path: Path, error: OSError) -> ConfigError | TransientError:
+    message = f"snapshot_path: {path} cannot be written ({error.strerror}); "
+    if is_misconfigured(error):
+        return ConfigError(message + "name a directory that this user may write to")
+    return TransientError(message + "free space or repair the disk, then run again")
