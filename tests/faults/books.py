@@ -11,10 +11,9 @@ from contoso_sandbox.model import AxType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
 
     from contoso_sandbox.contoso import Contoso
-    from contoso_sandbox.model import EntitySet, Property
+    from contoso_sandbox.model import EntitySet
 
 Record = dict[str, Any]
 Key = tuple[Any, ...]
@@ -42,24 +41,31 @@ def key_of(entity_set: EntitySet, record: Record) -> Key:
 
 def _record(entity_set: EntitySet, row: Iterable[Any]) -> Record:
     values = zip(entity_set.properties, row, strict=True)
-    return {p.name: _value(p, value, is_key=p.name in entity_set.key) for p, value in values}
+    record = {p.name: _WRITTEN.get(p.ax_type, _as_it_is)(value) for p, value in values}
+    for prop in entity_set.properties:
+        nothing = _NOTHING.get(prop.ax_type)
+        if nothing and record[prop.name] in nothing and prop.name not in entity_set.key:
+            record[prop.name] = None
+    if entity_set.per_company:
+        record["dataAreaId"] = record["dataAreaId"].lower()
+    return record
 
 
-def _value(prop: Property, value: Any, *, is_key: bool) -> Any:  # noqa: ANN401 - a JSON value
-    if prop.name == "dataAreaId":
-        return value.lower()
-    written: dict[AxType, Callable[[datetime], str]] = {
-        AxType.DATE: lambda at: at.date().isoformat(),
-        AxType.UTC_DATE_TIME: lambda at: f"{at.isoformat()}Z",
-    }
-    nothing = {
-        AxType.DATE: "1900-01-01",
-        AxType.UTC_DATE_TIME: "1900-01-01T00:00:00Z",
-        AxType.GUID: "00000000-0000-0000-0000-000000000000",
-    }
-    if value is not None and prop.ax_type in written:
-        value = written[prop.ax_type](value)
-    return None if not is_key and value == nothing.get(prop.ax_type, ...) else value
+def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - a JSON value
+    return value
+
+
+_WRITTEN: dict[AxType, Callable[[Any], Any]] = {
+    AxType.DATE: lambda at: at.date().isoformat(),
+    AxType.UTC_DATE_TIME: lambda at: f"{at.isoformat()}Z",
+}
+
+#: How F&O writes "nothing".
+_NOTHING = {
+    AxType.DATE: {"1900-01-01"},
+    AxType.UTC_DATE_TIME: {"1900-01-01T00:00:00Z"},
+    AxType.GUID: {"00000000-0000-0000-0000-000000000000"},
+}
 
 
 class Keeper:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.faults.books import Keeper, books
 from tests.faults.test_tokens import note_tokens
-from tests.faults.ways import CURSOR, FULL, MIDDLE, WAYS
+from tests.faults.ways import CURSOR, FULL, HIGH_WATER, MIDDLE, RESCAN
 
 from contoso_sandbox.faults import Fault, before, pages_of, throttled
 
@@ -33,8 +33,15 @@ JUMPS = pytest.mark.parametrize(
 )
 
 
-@JUMPS
-@pytest.mark.parametrize("way", [WAYS[0], WAYS[1], WAYS[4]], ids=lambda way: way.name)
+@pytest.mark.parametrize(
+    ("way", "jump_s"),
+    [
+        pytest.param(FULL, HOUR_S, id="T23 full, an hour ahead"),
+        pytest.param(CURSOR, -HOUR_S, id="T23 cursor, an hour back"),
+        pytest.param(HIGH_WATER, 86400 * 365.0, id="T23 high_water, a year ahead"),
+        pytest.param(RESCAN, -86400 * 365.0, id="T23 etag_scan of changes, a year back"),
+    ],
+)
 def test_t23_a_jump_changes_no_wait_and_no_deadline(bench: Bench, way: Way, jump_s: float) -> None:
     def jump(_asked: object) -> None:
         bench.clock.wall_error_s = jump_s

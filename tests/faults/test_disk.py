@@ -17,7 +17,7 @@ from tests.faults.test_processes import COMMAND
 from tests.faults.ways import RESCAN, SCAN
 from tests.tap.conftest import Output, settings_for
 
-from pipeline_core.errors import TransientError
+from pipeline_core.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Bench
@@ -49,8 +49,15 @@ def failing_from(call: int, code: int) -> object:
     return fsync
 
 
-@FAILURES
-@pytest.mark.parametrize("call", [1, 2, 3, 5], ids=lambda call: f"at sync {call}")
+@pytest.mark.parametrize(
+    ("code", "call"),
+    [
+        pytest.param(errno.ENOSPC, 1, id="T21 ENOSPC at the first sync"),
+        pytest.param(errno.EIO, 2, id="T21 EIO at the second sync"),
+        pytest.param(errno.ENOSPC, 3, id="T21 ENOSPC at the third sync"),
+        pytest.param(errno.EDQUOT, 5, id="T21 EDQUOT at the fifth sync"),
+    ],
+)
 def test_t21_what_is_not_on_disk_is_not_claimed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, code: int, call: int
 ) -> None:
@@ -92,9 +99,16 @@ def check_next_run(bench: Bench, before: Output, state: dict[str, object]) -> No
     bench.check_books(RESCAN, keeper)
 
 
-@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC], ids=errno.errorcode.get)
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        pytest.param(errno.EROFS, TransientError, id="EROFS"),
+        pytest.param(errno.ENOSPC, TransientError, id="ENOSPC"),
+        pytest.param(errno.EACCES, ConfigError, id="EACCES: somebody must change it"),
+    ],
+)
 def test_t21_a_directory_that_cannot_be_made_is_told(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, code: int
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[Exception]
 ) -> None:
     def mkdir(path: Path, *_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code), str(path))
@@ -102,7 +116,7 @@ def test_t21_a_directory_that_cannot_be_made_is_told(
     with monkeypatch.context() as broken:
         broken.setattr(Path, "mkdir", mkdir)
         run = bench.run(SCAN.settings(bench.tmp_path))
-    assert isinstance(run.error, TransientError)
+    assert isinstance(run.error, kind)
     assert os.strerror(code) in str(run.error)
     assert run.output.of("RECORD") == []
     bench.survives(SCAN)

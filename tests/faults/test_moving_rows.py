@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.faults.books import DELETED_AT, Keeper, books
 from tests.faults.conftest import PAGE_SIZE, plant_canaries
-from tests.faults.ways import CURSOR, FIRST, FULL, HIGH_WATER, LAST, LEDGER, MIDDLE, RESCAN, SCAN
+from tests.faults.ways import CURSOR, FIRST, FULL, HIGH_WATER, LAST, MIDDLE, RESCAN, SCAN
 
 from contoso_sandbox.faults import (
     Fault,
@@ -104,10 +104,6 @@ class Mover:
             cursor.execute(self._statements.pop(0))
 
 
-def usmf(way: Way) -> str:
-    return "TRUE" if way.entity_set == LEDGER else "lower(\"dataAreaId\") = 'usmf'"
-
-
 def order(way: Way) -> str:
     """The order in which a way walks."""
     if way is CURSOR:
@@ -119,7 +115,8 @@ def delete(way: Way, offset: int, rows: int = 1) -> str:
     """Delete rows by their place in the walk."""
     return (
         f'DELETE FROM "{way.entity_set}" WHERE __rec_id IN (SELECT __rec_id FROM '  # noqa: S608 - names of the sandbox
-        f'"{way.entity_set}" WHERE {usmf(way)} ORDER BY {order(way)} LIMIT {rows} OFFSET {offset})'
+        f'"{way.entity_set}" WHERE {way.own_rows} ORDER BY {order(way)} '
+        f"LIMIT {rows} OFFSET {offset})"
     )
 
 
@@ -129,7 +126,7 @@ def update(way: Way, offset: int, *, stamp: str | None = "TIMESTAMP '2026-07-15 
     return (
         f'UPDATE "{way.entity_set}" SET __rec_version = __rec_version + 3, '  # noqa: S608 - names of the sandbox
         f'"{way.amount}" = "{way.amount}" + 0.07{moved} WHERE __rec_id IN (SELECT __rec_id FROM '
-        f'"{way.entity_set}" WHERE {usmf(way)} ORDER BY {order(way)} LIMIT 1 OFFSET {offset})'
+        f'"{way.entity_set}" WHERE {way.own_rows} ORDER BY {order(way)} LIMIT 1 OFFSET {offset})'
     )
 
 
@@ -140,7 +137,7 @@ def insert(way: Way, offset: int, shift: int) -> str:
     return (
         f'INSERT INTO "{way.entity_set}" SELECT * REPLACE (__rec_id + 9000000000 AS __rec_id, '  # noqa: S608 - names of the sandbox
         f'"{key}" + {shift} AS "{key}"{stamp}) FROM "{way.entity_set}" '
-        f"WHERE {usmf(way)} ORDER BY {order(way)} LIMIT 1 OFFSET {offset}"
+        f"WHERE {way.own_rows} ORDER BY {order(way)} LIMIT 1 OFFSET {offset}"
     )
 
 
@@ -148,21 +145,21 @@ MOVES: dict[str, Callable[[Way], list[str]]] = {
     "T16 deleted before the page edge": lambda w: [delete(w, 3)],
     "T16 deleted at the page edge": lambda w: [delete(w, PAGE_SIZE - 1)],
     "T16 twelve deleted before the page edge": lambda w: [delete(w, 0, 12)],
-    "T16 deleted ahead": lambda w: [delete(w, 120)],
+    "T16 deleted ahead": lambda w: [delete(w, 55)],
     "T16 inserted before the page edge": lambda w: [
         insert(w, 10, 500 if w is not HIGH_WATER else -1)
     ],
-    "T16 inserted ahead": lambda w: [insert(w, 130, 500 if w is not HIGH_WATER else 10**9)],
+    "T16 inserted ahead": lambda w: [insert(w, 60, 500 if w is not HIGH_WATER else 10**9)],
     "T16 changed behind": lambda w: [update(w, 5)],
-    "T16 changed ahead": lambda w: [update(w, 130)],
+    "T16 changed ahead": lambda w: [update(w, 60)],
     "T16 one gone and one new": lambda w: [
-        delete(w, 3) + ";" + insert(w, 140, 500 if w is not HIGH_WATER else 10**9)
+        delete(w, 3) + ";" + insert(w, 62, 500 if w is not HIGH_WATER else 10**9)
     ],
-    "T16 at every page": lambda w: [delete(w, 2), update(w, 30), delete(w, 60)],
+    "T16 at every page": lambda w: [delete(w, 2), update(w, 30), delete(w, 58)],
 }
 
 
-@ways("", FULL, CURSOR, HIGH_WATER, SCAN, RESCAN)
+@ways("T16", FULL, CURSOR, HIGH_WATER, SCAN, RESCAN)
 def test_t16_rows_that_were_there_throughout_are_all_there(
     new_contoso: Callable[..., Contoso], new_bench: Callable[[Contoso], Bench], way: Way
 ) -> None:
@@ -181,6 +178,7 @@ def check_move(bench: Bench, way: Way, name: str, statements: list[str]) -> None
         keeper.take(first.output.messages)
         state = first.state
         way.touch(bench.contoso, 8)
+    held_before = keeper.rows(way.entity_set)
     then = books(bench.contoso, way.entity_set)
     bench.contoso.d365.faults.add(Mover(bench.contoso, way, *statements).fault())
     run = bench.run(config, state)
@@ -192,9 +190,8 @@ def check_move(bench: Bench, way: Way, name: str, statements: list[str]) -> None
     assert (then.keys() & now.keys()) <= held.keys(), name
     assert held.keys() <= (then.keys() | now.keys()), name
     for key, record in held.items():
-        if key not in now:  # changed, read, and then deleted: only the amount was ever changed
-            record = {**record, way.amount: then[key][way.amount]}  # noqa: PLW2901
-        assert record in (then.get(key), now.get(key)), name
+        # A row that changed before the run and went during it stays as it was, until the next.
+        assert record in (then.get(key), now.get(key), held_before.get(key)), name
     # What this run could not know of, the next one brings.
     bench.heal()
     again = bench.run(config, run.state)
@@ -214,7 +211,7 @@ def test_t16_rows_that_never_rest_end_the_run(
     """Each page loses more rows before it than the overlap of two pages can bridge."""
     bench = new_bench(own_box(new_contoso))
     way = FULL
-    statements = [delete(way, 0, 12) for _ in range(12)]
+    statements = [delete(way, 0, 4) for _ in range(12)]
     bench.contoso.d365.faults.add(Mover(bench.contoso, way, *statements).fault())
     run = bench.run({**way.settings(bench.tmp_path), "max_concurrency": 1})
     assert isinstance(run.error, TransientError)

@@ -111,13 +111,10 @@ def elsewhere() -> Iterator[Elsewhere]:
         pytest.param({"scheme": "http", "netloc": "127.0.0.1:{port}"}, id="T13 http elsewhere"),
     ],
 )
-@ways("", FULL, CURSOR)
-def test_t13_only_path_and_query_of_a_link_are_used(
-    bench: Bench, way: Way, place: dict[str, str]
-) -> None:
+def test_t13_only_path_and_query_of_a_link_are_used(bench: Bench, place: dict[str, str]) -> None:
     with elsewhere() as other:
         at = {name: text.format(port=other.port) for name, text in place.items()}
-        bench.survives(way, Fault(link_at(**at), on=pages_of(way.entity_set)))
+        bench.survives(FULL, Fault(link_at(**at), on=pages_of(FULL.entity_set)))
         other.assert_nobody_came()
 
 
@@ -136,11 +133,8 @@ def test_t13_only_path_and_query_of_a_link_are_used(
         ),
     ],
 )
-@ways("", FULL, CURSOR)
-def test_t13_a_link_that_the_service_does_not_send_is_fatal(
-    bench: Bench, way: Way, links: Action
-) -> None:
-    run = bench.converges(way, MIDDLE.fault(links, way, times=9))
+def test_t13_a_link_that_the_service_does_not_send_is_fatal(bench: Bench, links: Action) -> None:
+    run = bench.converges(FULL, MIDDLE.fault(links, FULL, times=9))
     assert isinstance(run.error, DataError), repr(run.error)
     # Nothing was asked but what the environment's own addresses say.
     assert all(a.asked.path.startswith(("/data/", "/metadata/")) for a in bench.arrivals)

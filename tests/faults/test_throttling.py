@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.faults.ways import CURSOR, FULL, HIGH_WATER, MIDDLE, WAYS, spots, ways
+from tests.faults.ways import CURSOR, FIRST, FULL, HIGH_WATER, LAST, MIDDLE, WAYS, spots, ways
 
 from contoso_sandbox.faults import Fault, before, pages_of, server_error, throttled
 from pipeline_core.errors import TransientError
@@ -149,7 +149,13 @@ def test_t04_a_burst_of_server_errors_is_waited_through(
             assert later.asked.url == earlier.asked.url
 
 
-@spots("T04")
+@pytest.mark.parametrize(
+    ("way", "spot"),
+    [
+        pytest.param(way, (FIRST, MIDDLE, LAST)[n % 3], id=f"T04 {way.name}")
+        for n, way in enumerate(WAYS)
+    ],
+)
 def test_t04_a_server_error_with_a_wait_is_kept(bench: Bench, way: Way, spot: Spot) -> None:
     bench.survives(way, spot.fault(server_error(503, retry_after=120), way))
     struck, again = bench.after("answer 503")[:2]

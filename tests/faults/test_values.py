@@ -54,7 +54,7 @@ instants = st.sampled_from(
     st.lists(st.tuples(amounts, texts, instants), min_size=40, max_size=40),
 )
 @settings(
-    max_examples=12,
+    max_examples=8,
     phases=[Phase.explicit, Phase.generate],
     deadline=None,
     derandomize=True,

@@ -57,23 +57,14 @@ class Way:
             cursor.execute(
                 f'UPDATE "{self.entity_set}" SET __rec_version = __rec_version + 7, '  # noqa: S608 - names of the sandbox
                 f'"{self.amount}" = "{self.amount}" + 0.01 WHERE __rec_id IN '
-                f'(SELECT __rec_id FROM "{self.entity_set}" {self._usmf} '
+                f'(SELECT __rec_id FROM "{self.entity_set}" WHERE {self.own_rows} '
                 f"ORDER BY hash(__rec_id) LIMIT {rows})"
             )
 
-    def remove(self, contoso: Contoso, rows: int) -> None:
-        """Delete some rows."""
-        with contoso.world.cursor() as cursor:
-            cursor.execute(
-                f'DELETE FROM "{self.entity_set}" WHERE __rec_id IN '  # noqa: S608 - names of the sandbox
-                f'(SELECT __rec_id FROM "{self.entity_set}" {self._usmf} '
-                f"ORDER BY hash(__rec_id + 1) LIMIT {rows})"
-            )
-
     @property
-    def _usmf(self) -> str:
-        per_company = self.entity_set != LEDGER
-        return "WHERE lower(\"dataAreaId\") = 'usmf'" if per_company else ""
+    def own_rows(self) -> str:
+        """The rows that a run by this way is asked for, in SQL."""
+        return "TRUE" if self.entity_set == LEDGER else "lower(\"dataAreaId\") = 'usmf'"
 
 
 LEDGER = "GeneralJournalAccountEntryBiEntities"

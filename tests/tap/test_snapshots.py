@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_core.errors import TransientError
+from pipeline_core.errors import ConfigError, TransientError
 from tap_d365fo.reading.snapshots import (
     Link,
     Remembered,
@@ -149,8 +149,10 @@ def test_what_could_not_be_written_is_no_part_of_what_follows(
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(TransientError, match="snapshot_path"):
+    with pytest.raises(ConfigError, match="snapshot_path.*Not a directory"):
         SnapshotFolder(tmp_path / "file" / "below").begin()
+    with pytest.raises(ConfigError, match="snapshot_path.*Not a directory"):
+        SnapshotFolder(tmp_path / "file" / "below").check_writable()
 
 
 def test_a_file_is_never_taken_over(tmp_path: Path) -> None:
