@@ -149,9 +149,9 @@ def test_what_could_not_be_written_is_no_part_of_what_follows(
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="snapshot_path.*Not a directory"):
+    with pytest.raises(ConfigError, match=r"snapshot_path.*Not a directory"):
         SnapshotFolder(tmp_path / "file" / "below").begin()
-    with pytest.raises(ConfigError, match="snapshot_path.*Not a directory"):
+    with pytest.raises(ConfigError, match=r"snapshot_path.*Not a directory"):
         SnapshotFolder(tmp_path / "file" / "below").check_writable()
 
 
