@@ -31,11 +31,14 @@ sync: $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## Install the locked en
 demo: sync ## Move Contoso's ledger from D365 into Tableau, twice, and compare
 	@$(RUN) contoso-sandbox demo
 
+# A worker a core; a file's tests stay in one worker, which makes the file's servers once.
+PYTEST := $(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 test: sync ## Every test of our own
-	@$(RUN) pytest --ignore=tests/interop
+	@$(PYTEST) --ignore=tests/interop
 
 test-all: sync ## Every test, also those against foreign software (peers from PyPI, PostgreSQL's server)
-	@$(RUN) pytest
+	@$(PYTEST)
 
 lint: sync ## Format check, lint, types, import rules, meltano.yml schema
 	@$(RUN) ruff format --check .

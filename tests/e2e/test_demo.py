@@ -24,10 +24,15 @@ COMMAND = str(Path(sys.executable).with_name("contoso-sandbox"))
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The repository's Meltano project in a folder of its own, as in a fresh clone."""
-    shutil.copy(PROJECT / "meltano.yml", tmp_path)
-    (tmp_path / ".venv").symlink_to(PROJECT / ".venv")
-    return tmp_path
+    """The repository's Meltano project in a folder of its own, as in a fresh clone.
+
+    It lies deeper than the address of a socket can be long.
+    """
+    folder = tmp_path / ("deep" * 27)
+    folder.mkdir()
+    shutil.copy(PROJECT / "meltano.yml", folder)
+    (folder / ".venv").symlink_to(PROJECT / ".venv")
+    return folder
 
 
 @pytest.fixture(autouse=True)

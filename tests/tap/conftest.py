@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import ExitStack
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,16 @@ def made_up(made_up_box: EnvironmentBox) -> Iterator[EnvironmentBox]:
 def asked(box: EnvironmentBox) -> list[str]:
     """Paths that were asked for, in order."""
     return [request.path for request in box.d365.requests]
+
+
+#: What a module started to be collected at all. In a parallel run every worker collects all of
+#: them and runs some, so the end of a module's tests is not the end of it.
+STARTED = ExitStack()
+
+
+def pytest_sessionfinish() -> None:
+    """Stop it."""
+    STARTED.close()
 
 
 class Output:

@@ -83,15 +83,27 @@ def sdk_catalog(config: dict[str, Any]) -> dict[str, Any]:
     return {s["tap_stream_id"]: s for s in json.loads(text)["streams"]}
 
 
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the labels of all of Contoso are kept once they were asked for, one by one."""
+    return tmp_path_factory.mktemp("labels")
+
+
 @pytest.mark.parametrize("snapshots", [False, True])
 def test_the_catalog_is_that_of_the_sdk(
-    contoso: Contoso, capsys: pytest.CaptureFixture[str], tmp_path: Path, *, snapshots: bool
+    contoso: Contoso,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    labels: Path,
+    *,
+    snapshots: bool,
 ) -> None:
     config = settings_for(
         contoso,
         entities=["*"],
         **({"snapshot_path": str(tmp_path)} if snapshots else {}),
         label_language="en-us",
+        metadata_cache_path=str(labels),
         entity_settings={
             "PurchaseOrderHeadersV2": {"replication": "full"},
             "VendorsV2": {"select": ["VendorOrganizationName", "CreditLimit"]},
@@ -99,7 +111,11 @@ def test_the_catalog_is_that_of_the_sdk(
     )
     ours = discovered(config, capsys)
     assert ours == sdk_catalog(config)
-    assert set(ours) == set(contoso.world.environment.entity_sets)
+    sets = contoso.world.environment.entity_sets
+    assert set(ours) == set(sets)
+    assert {name: s["schema"]["title"] for name, s in ours.items()} == {
+        name: entity_set.label for name, entity_set in sets.items()
+    }
     assert set(ours["VendorsV2"]["schema"]["properties"]) == {
         *("dataAreaId", "VendorAccountNumber", "VendorOrganizationName", "CreditLimit"),
         *(["_sdc_deleted_at"] if snapshots else []),

@@ -161,7 +161,8 @@ def test_the_ledger_of_contoso_is_read_by_its_rec_ids(
     new_contoso: Callable[..., Contoso], run_tap: Callable[..., Output]
 ) -> None:
     contoso = new_contoso()
-    settings = {LEDGER: {"lookback": 1000}}  # RecIds come in blocks of 750
+    # Contoso's RecIds come in blocks, a later one at most 781 numbers before those given already.
+    settings = {LEDGER: {"lookback": 1000}}
     given = settings_for(contoso, entities=[LEDGER], entity_settings=settings)
     first = run_tap(given)
     contoso.world.advance(2)

@@ -5,21 +5,17 @@ The suite discovers streams while this module is imported, so its Contoso is sta
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
-from tests.tap.conftest import settings_for
+from tests.tap.conftest import STARTED, settings_for
 
 from contoso_sandbox.contoso import Contoso
 from tap_d365fo.tap import TapD365FO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from singer_sdk.testing.runners import TapTestRunner
 
 #: One of each kind: cursor and full, per company and shared, dates and decimals in keys.
@@ -32,16 +28,8 @@ ENTITIES = [
     "VendorsV2",
 ]
 
-_directory = Path(tempfile.mkdtemp())
-_contoso = Contoso.start(_directory, scale=0.02, page_size=50)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _stop_contoso() -> Iterator[None]:
-    """End the box with the module's last test."""
-    yield
-    _contoso.stop()
-    shutil.rmtree(_directory)
+_directory = Path(STARTED.enter_context(tempfile.TemporaryDirectory()))
+_contoso = STARTED.enter_context(Contoso.start(_directory, scale=0.02, page_size=50))
 
 
 _Suite = get_tap_test_class(

@@ -78,7 +78,7 @@ def _tell(project: Path, state: Path, extracts: Path, *, days: int, scale: float
         if not _run(screen, project, environment, state, str(uuid.uuid4())):
             return False
         names = sorted(source.name for source in contoso.tableau.datasources())
-        first = compare(contoso, extracts, names, state)
+        first = compare(contoso, extracts, names)
         screen.comparison(first)
 
         screen.step(f"{days} business days pass at Contoso")
@@ -90,7 +90,7 @@ def _tell(project: Path, state: Path, extracts: Path, *, days: int, scale: float
         run_id = str(uuid.uuid4())
         if not _run(screen, project, environment, state, run_id):
             return False
-        second = compare(contoso, extracts, names, state)
+        second = compare(contoso, extracts, names)
         screen.comparison(second)
         screen.travelled(contoso, extracts, names, run_id)
         screen.farewell(extracts, state)

@@ -47,17 +47,16 @@ class Comparison:
         return self.d365 == self.extract == self.tableau
 
 
-def compare(contoso: Contoso, extracts: Path, names: list[str], scratch: Path) -> list[Comparison]:
+def compare(contoso: Contoso, extracts: Path, names: list[str]) -> list[Comparison]:
     """Compare the named data sources.
 
     Args:
         contoso: The running sandbox; its database is asked directly, not through OData.
         extracts: Directory of the ``.hyper`` files.
         names: Entity sets, which are also the data sources' names.
-        scratch: Where hyperd may put its socket and temporary files.
     """
     published = {source.name for source in contoso.tableau.datasources()}
-    parameters = {"log_config": "", "domain_socket_dir": str(scratch)}
+    parameters = {"log_config": ""}
     with HyperProcess(Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters=parameters) as hyperd:
         comparisons = []
         for name in names:
