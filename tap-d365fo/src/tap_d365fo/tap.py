@@ -133,11 +133,11 @@ class TapD365FO(Tap):
             raise ConfigError(message)
         if self._settings.snapshot_path is not None:
             SnapshotFolder(self._settings.snapshot_path).check_writable()
-        self._tell_companies_left_out()
         ledger = self.source.ledger
         archive, replayed = self.environment.archive, self.environment.replayed
         if replayed is not None:
             self._begin_replay(replayed)
+        self._check_companies()
         try:
             ledger.append(
                 "run.started",
@@ -229,21 +229,41 @@ class TapD365FO(Tap):
         self.state.pop("bookmarks", None)  # in place: the streams hold this very dict
         self.load_state(run.state)
 
-    def _tell_companies_left_out(self) -> None:
-        """Rows of a company that is no longer read stay in the target: say so."""
-        bookmarks = self.state.get("bookmarks") or {}
-        read_before = {
-            partition["context"][COMPANY]
-            for stream in self._selected_entities()
-            for partition in bookmarks.get(stream.name, {}).get("partitions", ())
-            if COMPANY in partition.get("context", {})
-        }
-        for company in sorted(read_before.difference(self.source.companies)):
+    def _check_companies(self) -> None:
+        """Look at companies that begin or end to be read.
+
+        Raises:
+            ConfigError: the settings name a company of which nothing can be seen. F&O answers for
+                one without access with no rows and no error.
+        """
+        known = self._companies_of_state()
+        for company in sorted(known.difference(self.source.companies)):
             self.logger.warning(
                 "company %s was read before and is not any more: its rows stay in the target "
                 "until a full refresh",
                 company,
             )
+        for company in self._settings.companies:
+            if company not in known and company in self.source.companies:
+                self._check_visible(company)
+
+    def _check_visible(self, company: str) -> None:
+        if not self.sees_company(company):
+            message = (
+                f"companies: the application's user sees no row of company {company} in any "
+                "selected entity; give access to the company, or leave it out"
+            )
+            raise ConfigError(message)
+
+    def _companies_of_state(self) -> set[str]:
+        """Companies that the selected streams have been read of before."""
+        bookmarks = self.state.get("bookmarks") or {}
+        return {
+            partition["context"][COMPANY]
+            for stream in self._selected_entities()
+            for partition in bookmarks.get(stream.name, {}).get("partitions", ())
+            if COMPANY in partition.get("context", {})
+        }
 
     def _companies(self) -> tuple[str, ...]:
         """The companies to read; none where nothing that is selected belongs to one."""
