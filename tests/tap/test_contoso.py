@@ -101,6 +101,15 @@ def test_an_interrupted_run_goes_on_from_its_last_page(contoso: Contoso, run_tap
     assert bookmarks(resumed, TRANSACTIONS) == bookmarks(whole, TRANSACTIONS)
 
 
+def test_the_first_message_has_figures_so_that_a_tap_that_dies_early_is_no_foreign_one(
+    contoso: Contoso, run_tap: RunTap
+) -> None:
+    output = run_tap(settings_for(contoso, entities=["MainAccounts"]))
+    assert output.messages[0]["type"] == "STATE"
+    assert output.states[0]["audit"]["complete"] is False
+    assert output.states[0]["bookmarks"] == {}
+
+
 def test_figures_of_an_earlier_run_do_not_leak_into_the_next(
     contoso: Contoso, run_tap: RunTap
 ) -> None:

@@ -42,7 +42,7 @@ def checked_state(content: str) -> str:
         state = state.get("value")
     if not isinstance(state, dict):
         raise ConfigError(_refused("holds no JSON object"))
-    if state and "bookmarks" not in state:
+    if state and not state.keys() & {"bookmarks", "audit"}:
         raise ConfigError(_refused("holds no bookmarks"))
     bookmarks = state.get("bookmarks") or {}
     if not isinstance(bookmarks, dict):
