@@ -272,6 +272,8 @@ class EntityStream(Stream):
         if anew:
             self._move(job)
         self._d365_tap.failed_in_a_row = 0
+        if job.partition.company is not None and (job.rows or job.had_rows):
+            self._d365_tap.companies_with_rows.add(job.partition.company)
         self._source.ledger.append(
             "partition.read",
             stream=self.name,

@@ -85,6 +85,7 @@ class TapD365FO(Tap):
         self._audit = RunAudit(current_run_id())
         self.failures: list[PartitionFailure] = []
         self.failed_in_a_row = 0
+        self.companies_with_rows: set[str] = set()
         super().__init__(message_writer=AuditingWriter(self._audit), **kwargs)
 
     def discover_streams(self) -> Sequence[EntityStream]:
@@ -133,11 +134,11 @@ class TapD365FO(Tap):
             raise ConfigError(message)
         if self._settings.snapshot_path is not None:
             SnapshotFolder(self._settings.snapshot_path).check_writable()
+        self._tell_companies_left_out()
         ledger = self.source.ledger
         archive, replayed = self.environment.archive, self.environment.replayed
         if replayed is not None:
             self._begin_replay(replayed)
-        self._check_companies()
         try:
             ledger.append(
                 "run.started",
@@ -159,6 +160,7 @@ class TapD365FO(Tap):
             if self.failures:
                 ledger.append("run.failed", partitions=len(self.failures))
                 raise summary(self.failures)
+            self._check_named_companies()
             if archive is not None:
                 seal = archive.finish()
                 ledger.append("run.archived", pages=seal.pages, index_sha256=seal.index_sha256)
@@ -239,41 +241,39 @@ class TapD365FO(Tap):
         if not self.state:
             self.write_message(singer.StateMessage(value={"bookmarks": {}}))
 
-    def _check_companies(self) -> None:
-        """Look at companies that begin or end to be read.
-
-        Raises:
-            ConfigError: the settings name a company of which nothing can be seen. F&O answers for
-                one without access with no rows and no error.
-        """
-        known = self._companies_of_state()
-        for company in sorted(known.difference(self.source.companies)):
-            self.logger.warning(
-                "company %s was read before and is not any more: its rows stay in the target "
-                "until a full refresh",
-                company,
-            )
-        for company in self._settings.companies:
-            if company not in known and company in self.source.companies:
-                self._check_visible(company)
-
-    def _check_visible(self, company: str) -> None:
-        if not self.sees_company(company):
-            message = (
-                f"companies: the application's user sees no row of company {company} in any "
-                "selected entity; give access to the company, or leave it out"
-            )
-            raise ConfigError(message)
-
-    def _companies_of_state(self) -> set[str]:
-        """Companies that the selected streams have been read of before."""
+    def _tell_companies_left_out(self) -> None:
+        """Rows of a company that is no longer read stay in the target: say so."""
         bookmarks = self.state.get("bookmarks") or {}
-        return {
+        read_before = {
             partition["context"][COMPANY]
             for stream in self._selected_entities()
             for partition in bookmarks.get(stream.name, {}).get("partitions", ())
             if COMPANY in partition.get("context", {})
         }
+        for company in sorted(read_before.difference(self.source.companies)):
+            self.logger.warning(
+                "company %s was read before and is not any more: its rows stay in the target "
+                "until a full refresh",
+                company,
+            )
+
+    def _check_named_companies(self) -> None:
+        """A company that the settings name must show something.
+
+        Looked at only when it brought no row in this run and none is known of an earlier one.
+
+        Raises:
+            ConfigError: it does not. F&O answers for a company without access with no rows and no
+                error; the run is not complete then, and nothing is published on it.
+        """
+        for company in self._settings.companies:
+            reads = company in self.source.companies and company not in self.companies_with_rows
+            if reads and not self.sees_company(company):
+                message = (
+                    f"companies: the application's user sees no row of company {company} in any "
+                    "selected entity; give access to the company, or leave it out"
+                )
+                raise ConfigError(message)
 
     def _companies(self) -> tuple[str, ...]:
         """The companies to read; none where nothing that is selected belongs to one."""
