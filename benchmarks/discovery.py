@@ -86,7 +86,9 @@ def read_before(catalog: Path) -> dict[str, object]:
     names = [
         entry["tap_stream_id"] for entry in msgspec.json.decode(catalog.read_bytes())["streams"]
     ]
-    partition = {"partitions": [{"context": {"company": "usmf"}}]}
+    partition = {
+        "partitions": [{"context": {"company": "usmf"}, "replication_key_value": "once read"}]
+    }
     return {"bookmarks": dict.fromkeys(names[:3], partition)}
 
 

@@ -180,7 +180,14 @@ def test_a_named_company_that_cannot_be_seen_is_an_error_and_nothing_is_complete
     contoso.world.cursor().execute('DELETE FROM "VendorGroups" WHERE "dataAreaId" = \'demf\'')
     with pytest.raises(ConfigError, match="sees no row of company demf"):
         run_tap(settings_for(contoso, entities=["VendorGroups"], companies=["usmf", "demf"]))
-    assert not any(s["audit"]["complete"] for s in Output(capsys.readouterr().out).states)
+    states = Output(capsys.readouterr().out).states
+    assert not any(state["audit"]["complete"] for state in states)
+    # A target that keeps that state does not make the next run believe it.
+    with pytest.raises(ConfigError, match="sees no row of company demf"):
+        run_tap(
+            settings_for(contoso, entities=["VendorGroups"], companies=["usmf", "demf"]),
+            state=states[-1],
+        )
 
 
 def test_a_company_that_is_locked_away_does_not_vanish(

@@ -227,7 +227,9 @@ def test_of_a_large_catalog_only_the_selected_streams_are_looked_at(
         root["selected"] = entry["tap_stream_id"] in selected
     (tmp_path / "catalog.json").write_text(json.dumps(catalog))
     # All sets are empty here; a company that was read before may have become so.
-    before = {"partitions": [{"context": {"company": "usmf"}}]}
+    before = {
+        "partitions": [{"context": {"company": "usmf"}, "replication_key_value": "once read"}]
+    }
     state = tmp_path / "state.json"
     state.write_text(json.dumps({"bookmarks": dict.fromkeys(selected, before)}))
     made_up.d365.requests.clear()

@@ -21,9 +21,10 @@ from pipeline_core.errors import (
     ReaderGoneError,
     TransientError,
 )
+from tap_d365fo.access.auth import NoTokenError
 from tap_d365fo.access.client import DeniedError
 from tap_d365fo.access.retry import Backoff
-from tap_d365fo.failures import PartitionFailure, is_fatal, summary
+from tap_d365fo.failures import PartitionFailure, is_down, is_fatal, summary
 from tap_d365fo.tap import TapD365FO
 
 if TYPE_CHECKING:
@@ -233,3 +234,26 @@ def test_the_summary_is_of_the_first_kind() -> None:
         "read was sent and its state is kept"
     )
     assert str(summary(failures[1:])).startswith("B could not be read: it is broken; what")
+
+
+def test_without_a_token_no_other_partition_is_tried() -> None:
+    assert is_fatal(NoTokenError("Entra ID does not answer"))
+    assert not is_fatal(TransientError("one page"))
+
+
+@pytest.mark.parametrize(
+    ("errors", "in_a_row", "down"),
+    [
+        pytest.param([TransientError("x")] * 8, 8, True, id="eight in a row"),
+        pytest.param([TransientError("x")] * 7, 7, False, id="seven"),
+        pytest.param([TransientError("x")] * 9, 3, False, id="some were read in between"),
+        pytest.param([*[TransientError("x")] * 7, DataError("y")], 8, False, id="it answers"),
+    ],
+)
+def test_an_environment_that_never_answers_counts_as_down(
+    errors: list[Exception],
+    in_a_row: int,
+    down: bool,  # noqa: FBT001 - a case of the table
+) -> None:
+    failures = [PartitionFailure("VendorsV2", None, error) for error in errors]
+    assert is_down(failures, in_a_row=in_a_row) is down

@@ -95,7 +95,7 @@ def prepare(
                 # A copy: the worker reads it while the emitter moves the real one.
                 partial(partition.portions, {} if anew else copy.deepcopy(dict(state))),
             ),
-            had_rows=bool(state),
+            had_rows=bool(state.get("rows") or state.get("replication_key_value")),
         )
         for partition, state in partitions
     )

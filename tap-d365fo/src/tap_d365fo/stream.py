@@ -294,18 +294,18 @@ class EntityStream(Stream):
             raise failure.error
         self._d365_tap.failures.append(failure)
         self._d365_tap.failed_in_a_row += 1
-        if is_down(self._d365_tap.failures, in_a_row=self._d365_tap.failed_in_a_row):
-            raise summary(self._d365_tap.failures)
         if isinstance(failure.error, ConfigError | DataError):
             # A property may have been renamed or dropped since the metadata were cached.
             self._d365_tap.forget_metadata(self.name)
-        self.logger.error("%s; the other partitions go on", failure)
         self._source.ledger.append(
             "partition.failed",
             stream=failure.stream,
             company=failure.company,
             error=type(failure.error).__name__,
         )
+        if is_down(self._d365_tap.failures, in_a_row=self._d365_tap.failed_in_a_row):
+            raise summary(self._d365_tap.failures)
+        self.logger.error("%s; the other partitions go on", failure)
 
     @property
     def _source(self) -> Source:
