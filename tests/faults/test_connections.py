@@ -15,6 +15,7 @@ from contoso_sandbox.faults import (
     chunks_broken_off,
     closed_before_headers,
     dripping,
+    dripping_headers,
     gzip_bad_crc,
     gzip_bomb,
     gzip_corrupt,
@@ -162,6 +163,13 @@ def test_t11_an_answer_that_always_drips_is_given_up(bench: Bench) -> None:
     run = bench.converges(FULL, MIDDLE.fault(dripping(every_s=2), FULL, times=99))
     assert isinstance(run.error, TransientError)
     assert "no whole answer" in str(run.error)
+
+
+def test_t11_headers_that_drip_end_at_the_request_timeout(bench: Bench) -> None:
+    """Nothing of the body has come yet, where the other deadline is looked at."""
+    drip = MIDDLE.fault(dripping_headers(every_s=2), FULL)
+    bench.survives(FULL, drip, request_timeout=60)
+    assert "no whole answer within request_timeout (60 s)" in bench.caplog.text
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from contoso_sandbox.faults import (
     before,
     body,
     dripping,
+    dripping_headers,
     expires_in,
     held,
     login_page,
@@ -183,9 +184,12 @@ def test_t06_a_token_endpoint_that_says_nothing_ends_at_a_deadline(
     assert "cannot be reached (ReadTimeout)" in str(run.error)
 
 
-def test_t06_a_token_that_drips_ends_at_a_deadline(bench: Bench) -> None:
+@pytest.mark.parametrize("drip", [dripping, dripping_headers])
+def test_t06_a_token_that_drips_ends_at_a_deadline(
+    bench: Bench, drip: Callable[[float], Action]
+) -> None:
     """A byte now and then keeps every receive in time: 1,500 bytes would take an hour."""
-    bench.contoso.entra_faults.add(Fault(dripping(every_s=2), on=TOKEN))
+    bench.contoso.entra_faults.add(Fault(drip(2.0), on=TOKEN))
     tokens = note_tokens(bench)
     run = bench.converges(FULL)
     assert isinstance(run.error, TransientError)

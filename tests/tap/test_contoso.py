@@ -173,21 +173,20 @@ def test_a_selected_stream_that_is_gone_is_an_error(contoso: Contoso, run_tap: R
         run_tap(config, catalog=catalog)
 
 
-def test_a_named_company_that_cannot_be_seen_is_an_error_and_nothing_is_complete(
+def test_a_named_company_that_cannot_be_seen_stops_the_run_before_any_record(
     new_contoso: Callable[..., Contoso], run_tap: RunTap, capsys: pytest.CaptureFixture[str]
 ) -> None:
     contoso = new_contoso()
     contoso.world.cursor().execute('DELETE FROM "VendorGroups" WHERE "dataAreaId" = \'demf\'')
+    config = settings_for(contoso, entities=["VendorGroups"], companies=["usmf", "demf"])
     with pytest.raises(ConfigError, match="sees no row of company demf"):
-        run_tap(settings_for(contoso, entities=["VendorGroups"], companies=["usmf", "demf"]))
-    states = Output(capsys.readouterr().out).states
-    assert not any(state["audit"]["complete"] for state in states)
-    # A target that keeps that state does not make the next run believe it.
+        run_tap(config)
+    assert not Output(capsys.readouterr().out).messages
+    # A state in which the company has shown nothing yet does not make the next run believe it.
+    read = {"context": {"company": "usmf"}, "rows": 4}
+    doubtful = {"context": {"company": "demf"}, "rows": 0}
     with pytest.raises(ConfigError, match="sees no row of company demf"):
-        run_tap(
-            settings_for(contoso, entities=["VendorGroups"], companies=["usmf", "demf"]),
-            state=states[-1],
-        )
+        run_tap(config, state={"bookmarks": {"VendorGroups": {"partitions": [read, doubtful]}}})
 
 
 def test_a_company_that_is_locked_away_does_not_vanish(

@@ -156,7 +156,7 @@ def test_a_failure_before_the_first_row_is_one_of_the_stream(
     contoso.d365.faults.add(
         Fault(
             answer(400),
-            on=lambda asked: pages(LEDGER)(asked) and "$count=true" in asked.query,
+            on=lambda asked: asked.entity_set == LEDGER and "$count=true" in asked.query,
         )
     )
     failing, error = run_failing(config, capsys, first.states[-1])

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import ConfigError, DataError
 from tap_d365fo.names import nearest
 from tap_d365fo.reading.query import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from tap_d365fo.reading.pages import PageReader
 
 #: Entity sets that list the companies of an environment, and the property with the id. Both are
 #: shared entities: they show a company whether or not the application's user may read its rows.
 _SOURCES = (("LegalEntities", "LegalEntityId"), ("Companies", "DataArea"))
+
+#: Entries of a partition's state that only rows bring about.
+_SIGNS_OF_ROWS = ("rows", "replication_key_value", "resume")
+
+#: What a partition's context calls its company.
+COMPANY = "company"
 
 
 def existing_companies(
@@ -77,3 +83,17 @@ def check_requested(requested: Iterable[str], existing: Collection[str]) -> tupl
         )
         raise ConfigError(message)
     return wanted
+
+
+def companies_with_rows(state: Mapping[str, Any], streams: Iterable[str]) -> set[str]:
+    """Companies of which an earlier run has read rows of these streams, as ``state`` tells.
+
+    A company without rows leaves something in the state, too, so more than its name must be there.
+    """
+    bookmarks = state.get("bookmarks") or {}
+    return {
+        partition["context"][COMPANY]
+        for stream in streams
+        for partition in bookmarks.get(stream, {}).get("partitions", ())
+        if COMPANY in partition.get("context", {}) and any(map(partition.get, _SIGNS_OF_ROWS))
+    }

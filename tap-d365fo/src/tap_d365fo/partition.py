@@ -190,7 +190,7 @@ class Partition:
         ):
             rest = None
         begun = state["resume"]["begun"] if rest else self.source.started_at.isoformat()
-        rows = state["resume"]["rows"] if rest else 0
+        rows = before = state["resume"]["rows"] if rest else 0
         mark = {"begun": begun, "covers": self._covers}
         for page in read_full(
             self.source.reader,
@@ -199,7 +199,7 @@ class Partition:
             self.entity.key,
             by_key=self._paging_key,
         ):
-            rows += len(page.rows)
+            rows = before + page.walked
             after = self._keys.literals(page.rows[-1]) if page.rows else None
             moved: dict[str, Any] = {}
             if after is not None and self._keys.is_ordered:
@@ -329,7 +329,7 @@ class Partition:
         query = replace(
             self._query(filtered=False), order=(), select=self.entity.key, expand=(), top=1
         )
-        return bool(self.source.reader.page(query.url(self.source.url)).rows)
+        return any(page.rows for page in self.source.reader.walk(query.url(self.source.url)))
 
     def sample(self, most: int) -> Page:
         """Some rows, whatever has been read before: for a look at the environment."""

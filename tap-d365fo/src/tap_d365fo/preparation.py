@@ -27,7 +27,6 @@ class Job:
         moved: What its state becomes with the rows emitted so far.
         rows: Emitted so far, without deletions.
         failed: Not everything of it came.
-        had_rows: An earlier run has read some.
     """
 
     partition: Partition
@@ -37,7 +36,6 @@ class Job:
     deletes: int = 0
     pages: int = 0
     failed: bool = False
-    had_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,6 @@ def prepare(
                 # A copy: the worker reads it while the emitter moves the real one.
                 partial(partition.portions, {} if anew else copy.deepcopy(dict(state))),
             ),
-            had_rows=bool(state.get("rows") or state.get("replication_key_value")),
         )
         for partition, state in partitions
     )

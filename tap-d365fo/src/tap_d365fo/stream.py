@@ -13,6 +13,7 @@ from singer_sdk.streams.core import Stream
 from pipeline_core.errors import ConfigError, DataError, PipelineError
 from tap_d365fo.audit import DELETED_AT
 from tap_d365fo.batch import StreamBatches
+from tap_d365fo.companies import COMPANY
 from tap_d365fo.failures import PartitionFailure, is_down, is_fatal, summary
 from tap_d365fo.metadata.catalog import shape_of
 from tap_d365fo.partition import Partition
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 #: What the SDK's metrics call the place that rows come from.
 _ENDPOINT = "/data"
-
-#: The context key of a partition: its bookmark is kept under ``{"company": "usmf"}``.
-COMPANY = "company"
 
 
 class EntityStream(Stream):
@@ -272,8 +270,6 @@ class EntityStream(Stream):
         if anew:
             self._move(job)
         self._d365_tap.failed_in_a_row = 0
-        if job.partition.company is not None and (job.rows or job.had_rows):
-            self._d365_tap.companies_with_rows.add(job.partition.company)
         self._source.ledger.append(
             "partition.read",
             stream=self.name,

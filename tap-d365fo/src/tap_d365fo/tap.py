@@ -21,9 +21,15 @@ from pipeline_core.ledger import Ledger, NoLedger, open_ledger
 from pipeline_core.run_id import current_run_id
 from tap_d365fo.access.replay import shaping_digests
 from tap_d365fo.audit import RunAudit
-from tap_d365fo.companies import check_requested, existing_companies, require_list
+from tap_d365fo.companies import (
+    COMPANY,
+    check_requested,
+    companies_with_rows,
+    existing_companies,
+    require_list,
+)
 from tap_d365fo.environment import Environment
-from tap_d365fo.failures import summary
+from tap_d365fo.failures import is_fatal, summary
 from tap_d365fo.metadata.catalog import read_selected, write_catalog
 from tap_d365fo.partition import Source
 from tap_d365fo.reading.pool import FetchPool
@@ -31,7 +37,7 @@ from tap_d365fo.reading.snapshots import SnapshotFolder
 from tap_d365fo.scope import Scope
 from tap_d365fo.settings import CONFIG_JSONSCHEMA, EntitySettings, Settings
 from tap_d365fo.state import checked_state
-from tap_d365fo.stream import COMPANY, EntityStream
+from tap_d365fo.stream import EntityStream
 from tap_d365fo.writer import AuditingWriter, reader_may_leave
 
 if TYPE_CHECKING:
@@ -85,7 +91,6 @@ class TapD365FO(Tap):
         self._audit = RunAudit(current_run_id())
         self.failures: list[PartitionFailure] = []
         self.failed_in_a_row = 0
-        self.companies_with_rows: set[str] = set()
         super().__init__(message_writer=AuditingWriter(self._audit), **kwargs)
 
     def discover_streams(self) -> Sequence[EntityStream]:
@@ -139,6 +144,7 @@ class TapD365FO(Tap):
         archive, replayed = self.environment.archive, self.environment.replayed
         if replayed is not None:
             self._begin_replay(replayed)
+        self._check_named_companies()
         try:
             ledger.append(
                 "run.started",
@@ -160,7 +166,6 @@ class TapD365FO(Tap):
             if self.failures:
                 ledger.append("run.failed", partitions=len(self.failures))
                 raise summary(self.failures)
-            self._check_named_companies()
             if archive is not None:
                 seal = archive.finish()
                 ledger.append("run.archived", pages=seal.pages, index_sha256=seal.index_sha256)
@@ -258,22 +263,32 @@ class TapD365FO(Tap):
             )
 
     def _check_named_companies(self) -> None:
-        """A company that the settings name must show something.
-
-        Looked at only when it brought no row in this run and none is known of an earlier one.
+        """A company that the settings name must show something; one of which rows are known has.
 
         Raises:
             ConfigError: it does not. F&O answers for a company without access with no rows and no
-                error; the run is not complete then, and nothing is published on it.
+                error, which must not pass for a company without data.
         """
+        known = companies_with_rows(self.state, [s.name for s in self._selected_entities()])
         for company in self._settings.companies:
-            reads = company in self.source.companies and company not in self.companies_with_rows
-            if reads and not self.sees_company(company):
-                message = (
-                    f"companies: the application's user sees no row of company {company} in any "
-                    "selected entity; give access to the company, or leave it out"
-                )
-                raise ConfigError(message)
+            if company in self.source.companies and company not in known:
+                self._check_visible(company)
+
+    def _check_visible(self, company: str) -> None:
+        try:
+            visible = self.sees_company(company)
+        except PipelineError as error:
+            if is_fatal(error):
+                raise
+            # The stream that cannot be read is told of, and fails the run, in its turn.
+            self.logger.warning("company %s could not be looked for: %s", company, error)
+            return
+        if not visible:
+            message = (
+                f"companies: the application's user sees no row of company {company} in any "
+                "selected entity; give access to the company, or leave it out"
+            )
+            raise ConfigError(message)
 
     def _companies(self) -> tuple[str, ...]:
         """The companies to read; none where nothing that is selected belongs to one."""

@@ -107,8 +107,17 @@ class Script:
 
 
 def pages_of(entity_set: str) -> Callable[[Asked], bool]:
-    """Select reads of a set's rows: no counts, no single rows."""
-    return lambda asked: asked.path == f"/data/{entity_set}"
+    """Select the pages of a set's rows: no counts, no single rows, no looks at the first ones.
+
+    Those carry a ``$top``. The links of F&O do as well, but with a ``$skip``.
+    """
+
+    def selects(asked: Asked) -> bool:
+        options = asked.options
+        limited = "$top" in options and "$skip" not in options
+        return asked.path == f"/data/{entity_set}" and not limited
+
+    return selects
 
 
 def counts_of(entity_set: str) -> Callable[[Asked], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from functools import cache
 from typing import TYPE_CHECKING
@@ -163,6 +164,24 @@ def dripping(every_s: float = 2.0, piece_bytes: int = 1) -> Action:
         await wire.until(pieces())
 
     return Action("dripping", deliver=deliver)
+
+
+def dripping_headers(every_s: float = 2.0) -> Action:
+    """Send the status line and one header after the other, byte by byte, and never a body."""
+
+    async def deliver(answer: Answer, wire: Wire) -> None:
+        wire.takes_over(answer.status)
+
+        async def pieces() -> None:
+            for number in itertools.count():
+                line = f"x-filler-{number}: {'.' * 1000}\r\n" if number else "HTTP/1.1 200 OK\r\n"
+                for byte in line.encode():
+                    wire.raw(bytes([byte]))
+                    await wire.pause(every_s)
+
+        await wire.until(pieces())
+
+    return Action("dripping headers", deliver=deliver)
 
 
 def _gzip_body(change: Callable[[bytes], bytes], name: str) -> Action:

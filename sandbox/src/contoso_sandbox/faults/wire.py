@@ -107,6 +107,14 @@ class Wire:
         """End the body."""
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    def takes_over(self, status: int) -> None:
+        """Log a request whose answer is written byte for byte, past the HTTP server."""
+        self._record(Sent(status, 0, whole=False))
+
+    def raw(self, piece: bytes) -> None:
+        """Write to the connection what the HTTP server would write, headers and all."""
+        self._transport.write(piece)
+
     async def gone(self) -> None:
         """Wait until the client, or this server's stop, has closed the connection."""
         while (await self._receive())["type"] != "http.disconnect":

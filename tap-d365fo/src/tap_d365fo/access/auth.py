@@ -21,6 +21,7 @@ from pipeline_core.redaction import REDACTOR
 from pipeline_core.tls import is_untrusted
 from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
+from tap_d365fo.access.watched import watched_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -200,26 +201,30 @@ class _MsalTransport:
         kwargs.setdefault("timeout", _TOKEN_TIMEOUT_S)
         kwargs["headers"] = {**(kwargs.get("headers") or {}), "Accept-Encoding": "gzip"}
         ends = self._monotonic() + _ANSWER_DEADLINE_S
-        with self._session.request(
-            method, url, allow_redirects=False, stream=True, **kwargs
-        ) as response:
-            status, headers = response.status_code, response.headers
-            if judge(status) is Verdict.RETRY:
-                message = f"Entra ID answered with HTTP {status}"
-                wait_s = parse_retry_after(headers.get("Retry-After"), now=datetime.now(UTC))
-                raise _BusyError(message, wait_s) if wait_s else TransientError(message)
-            text = self._read(response, ends)
-        if judge(status) is Verdict.ACCEPT and not _is_usable(text):
-            message = "Entra ID answered with something that is no token and no description"
-            raise TransientError(message)
-        return _Reply(status, text, headers)
 
-    def _read(self, response: requests.Response, ends: float) -> str:
         def check_deadline() -> None:
             if self._monotonic() > ends:
                 message = f"Entra ID sent no whole answer within {_ANSWER_DEADLINE_S} s"
                 raise TransientError(message)
 
+        with watched_headers(check_deadline):
+            answered = self._session.request(
+                method, url, allow_redirects=False, stream=True, **kwargs
+            )
+        with answered as response:
+            status, headers = response.status_code, response.headers
+            if judge(status) is Verdict.RETRY:
+                message = f"Entra ID answered with HTTP {status}"
+                wait_s = parse_retry_after(headers.get("Retry-After"), now=datetime.now(UTC))
+                raise _BusyError(message, wait_s) if wait_s else TransientError(message)
+            text = self._read(response, check_deadline)
+        if judge(status) is Verdict.ACCEPT and not _is_usable(text):
+            message = "Entra ID answered with something that is no token and no description"
+            raise TransientError(message)
+        return _Reply(status, text, headers)
+
+    @staticmethod
+    def _read(response: requests.Response, check_deadline: Callable[[], None]) -> str:
         try:
             body = read_body(
                 response.raw, largest_bytes=_LARGEST_ANSWER_BYTES, check_deadline=check_deadline

@@ -24,6 +24,7 @@ from pipeline_core.tls import is_untrusted
 from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body, unpacked
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
 from tap_d365fo.access.throttle import Throttle
+from tap_d365fo.access.watched import watched_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -259,13 +260,15 @@ class D365Client:
         label = f"request {request_id}"
         ends = self._timing.monotonic() + self._request_timeout_s
         try:
-            with self._sessions().get(
-                url,
-                headers=headers,
-                stream=True,
-                allow_redirects=False,
-                timeout=(_CONNECT_TIMEOUT_S, min(_SILENCE_TIMEOUT_S, self._request_timeout_s)),
-            ) as response:
+            with watched_headers(partial(self._check_deadline, ends, label)):
+                answered = self._sessions().get(
+                    url,
+                    headers=headers,
+                    stream=True,
+                    allow_redirects=False,
+                    timeout=(_CONNECT_TIMEOUT_S, min(_SILENCE_TIMEOUT_S, self._request_timeout_s)),
+                )
+            with answered as response:
                 activity = response.headers.get("ms-dyn-aid")
                 label = f"ms-dyn-aid {activity}" if activity else label
                 self._check_status(url, response, token, label)

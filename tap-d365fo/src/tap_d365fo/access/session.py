@@ -6,7 +6,8 @@ import threading
 from typing import TYPE_CHECKING
 
 import requests
-from requests.adapters import HTTPAdapter
+
+from tap_d365fo.access.watched import WatchedAdapter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ def new_session(ca_bundle: Path | None) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     session.verify = str(ca_bundle) if ca_bundle else True
-    session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=2))
+    session.mount("https://", WatchedAdapter(pool_connections=2, pool_maxsize=2))
     return session
 
 

@@ -112,13 +112,13 @@ class EtagScan:
                 yield replace(portion, state={**portion.state, "resume": None})
             return
         file: SnapshotFile | None = None
-        rows = before if rest else 0
+        rows = begun = before if rest else 0
         for page in self._pages(rest or self.query):
             if not page.rows:
                 continue
             file = file or self.folder.begin()
             grown = [*chain, file.append(self._remembered(page.rows))]
-            rows += len(page.rows)
+            rows = begun + page.walked
             after = self.form.literals(page.rows[-1])
             state = {
                 "snapshot": as_state(grown),

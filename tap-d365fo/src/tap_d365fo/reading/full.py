@@ -199,7 +199,7 @@ def _walk(
             raise _LostPlaceError(reason)
         steps.repeated += max(0, len(known) - len(fresh) - overlap)
         trail.leave(len(fresh))
-        yield replace(page, rows=fresh)
+        yield replace(page, rows=fresh, walked=len(seen))
         following, overlap = steps.after(page)
         last = known[-1] if known else None
     return expected or 0
@@ -216,7 +216,7 @@ def _read_keyless(reader: PageReader, entity_set: str, url: str) -> Iterator[Pag
     for page in reader.walk(url):
         expected = page.count if page.count is not None else expected
         rows += len(page.rows)
-        yield page
+        yield replace(page, walked=rows)
     if rows < expected:
         raise TransientError(_restless(entity_set))
 

@@ -36,6 +36,7 @@ class Page:
         next_url: Address of the next page on our own origin; None on the last one.
         size_bytes: Length of the unpacked answer.
         received_at: When its last byte had come.
+        walked: Rows of the walk up to here; a walk that is begun anew counts anew.
     """
 
     url: str
@@ -44,6 +45,7 @@ class Page:
     next_url: str | None
     size_bytes: int
     received_at: datetime
+    walked: int = 0
 
 
 class Fetcher(Protocol):
