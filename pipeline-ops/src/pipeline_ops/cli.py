@@ -13,6 +13,7 @@ from pipeline_core.errors import ConfigError
 from pipeline_core.ledger import Ledger
 from pipeline_core.run_id import current_run_id
 from pipeline_ops.runs import summarise
+from pipeline_ops.secrets_cli import secrets
 
 _NAME = "d365fo-tableau"
 
@@ -35,6 +36,9 @@ def _command() -> None:
 @click.group()
 def cli() -> None:
     """Look after the pipeline from D365 F&O to Tableau."""
+
+
+cli.add_command(secrets)
 
 
 @cli.group()

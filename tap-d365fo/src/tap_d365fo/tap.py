@@ -19,6 +19,7 @@ from pipeline_core.config import describe_config_errors
 from pipeline_core.errors import ConfigError, PipelineError, TerminatedError
 from pipeline_core.ledger import Ledger, NoLedger, open_ledger
 from pipeline_core.run_id import current_run_id
+from pipeline_core.secrets.resolve import resolve_secrets, secret_settings, told
 from tap_d365fo.access.replay import shaping_digests
 from tap_d365fo.audit import RunAudit
 from tap_d365fo.companies import (
@@ -150,6 +151,7 @@ class TapD365FO(Tap):
                 "run.started",
                 streams=selected,
                 companies=self.source.companies,
+                **told(self._secret_uses),
                 **({"replay_of": replayed.run.run_id} if replayed else {}),
             )
             if archive is not None:
@@ -331,7 +333,13 @@ class TapD365FO(Tap):
         return Scope(self.environment.metadata, self._settings)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """As the SDK does, but without the refused values: one of them may be a secret."""
+        """As the SDK does, but without the refused values: one of them may be a secret.
+
+        References to secrets are resolved here, before anything else looks at the settings.
+        """
+        self._config, self._secret_uses = resolve_secrets(
+            self._config, secret_settings(self.config_jsonschema)
+        )
         try:
             return super()._validate_config(raise_errors=raise_errors)
         except ConfigValidationError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline_core.errors import ConfigError, TransientError
 from pipeline_core.ledger import NoLedger, open_ledger
 from pipeline_core.run_id import current_run_id
+from pipeline_core.secrets.resolve import told
 from target_tableau_hyper.audit import Completeness
 from target_tableau_hyper.extract.layout import max_digits
 from target_tableau_hyper.extract.staging import Budget, StagedStream, clear_staging
@@ -18,10 +19,11 @@ from target_tableau_hyper.lock import hold_directory
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from pipeline_core.ledger import Ledger
+    from pipeline_core.secrets.resolve import Use
     from target_tableau_hyper.extract.staging import SegmentWriter
     from target_tableau_hyper.settings import Settings
 
@@ -32,8 +34,11 @@ TEST_STREAM = "meltano_test_stream"
 class Run:
     """The lock, the staging area, the ledger and the streams of one run."""
 
-    def __init__(self, settings: Settings, logger: logging.Logger) -> None:
+    def __init__(
+        self, settings: Settings, logger: logging.Logger, *, secret_uses: Sequence[Use] = ()
+    ) -> None:
         """Prepare; nothing is touched before :meth:`open`."""
+        self._secret_uses = secret_uses
         self.settings = settings
         self.logger = logger
         self.run_id = current_run_id()
@@ -80,7 +85,9 @@ class Run:
             self.close()
             raise
         self._resources.callback(self.ledger.close)
-        self.ledger.append("run.started", output_dir=str(self.settings.output_dir))
+        self.ledger.append(
+            "run.started", output_dir=str(self.settings.output_dir), **told(self._secret_uses)
+        )
 
     @contextmanager
     def guard(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.target_base import Target
 
 from pipeline_core.errors import ConfigError, DataError, ReaderGoneError, TerminatedError
-from pipeline_core.redaction import REDACTOR
+from pipeline_core.secrets.resolve import resolve_secrets, secret_settings
 from target_tableau_hyper.extract.schema import DELETED_AT, columns_of
 from target_tableau_hyper.finish import finish_run
 from target_tableau_hyper.reader import MessageReader
@@ -40,9 +40,6 @@ _PROGRESS_S = 10.0
 
 #: Records between two looks at the clock.
 _PROGRESS_RECORDS = 5_000
-
-_SECRETS = ("tableau_token_value",)
-
 
 _HELP = """Load Singer messages into Hyper extracts and publish them to Tableau.
 
@@ -97,15 +94,11 @@ class HyperTarget(Target):
         Raises:
             ConfigError: a setting is wrong.
         """
-        config = kwargs.get("config") or {}
-        for name in _SECRETS:
-            if isinstance(config, dict) and config.get(name):
-                REDACTOR.add(str(config[name]))
         kwargs["message_reader"] = kwargs.get("message_reader") or MessageReader(self._guard)
         super().__init__(**kwargs)
-        for name in _SECRETS:
-            REDACTOR.add(str(self.config.get(name) or ""))
-        self.run = Run(Settings.from_config(self.config), self.logger)
+        self.run = Run(
+            Settings.from_config(self.config), self.logger, secret_uses=self._secret_uses
+        )
         #: ``version`` of the message that is being processed.
         self.version_in_hand: int | None = None
         #: ``_sdc_deleted_at`` of the record that is being mapped.
@@ -150,13 +143,14 @@ class HyperTarget(Target):
             raise ConfigError(message) from error
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """Check the settings; unlike the SDK's own check, never print a value.
+        """Resolve references to secrets, then check the settings without printing a value.
 
         Raises:
             ConfigError: names every setting that is wrong.
         """
         full = copy.deepcopy(self.config_jsonschema)
         self.append_builtin_config(full)
+        self._config, self._secret_uses = resolve_secrets(self._config, secret_settings(full))
         fill_defaults(self._config, full)
         found = faults(self._config, full)
         if found and raise_errors:

@@ -1,0 +1,103 @@
+"""``d365fo-tableau secrets``, as a person uses it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("d365fo-tableau")
+SECRET = "canary-Typed-9917"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    places = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "XDG_DATA_HOME": str(tmp_path / "data")}
+    return {**os.environ, **places}
+
+
+def secrets(
+    home: dict[str, str], *arguments: str, given: str = "", code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [COMMAND, "secrets", *arguments],
+        env=home,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    return done
+
+
+def test_from_an_empty_vault_to_a_rotated_one(home: dict[str, str], tmp_path: Path) -> None:
+    made = secrets(home, "init").stdout
+    assert str(tmp_path / "data/d365fo-tableau/vault.json") in made
+    assert str(tmp_path / "config/d365fo-tableau/vault.key") in made
+    assert "the vault is empty" in secrets(home, "list").stdout
+    told = secrets(home, "set", "d365fo", "client_secret", given=f"{SECRET}\n").stdout
+    assert "secret://vault/d365fo#client_secret is set (revision 1 of d365fo)" in told
+    (tmp_path / "token.txt").write_text("from a file\r\n")
+    secrets(home, "set", "tableau", "token_value", "--from-file", str(tmp_path / "token.txt"))
+    listed = secrets(home, "list").stdout
+    assert "secret://vault/tableau#token_value" in listed
+    key = secrets(home, "export-key", "--yes").stdout
+    assert "2 sets are encrypted with a new key" in secrets(home, "rotate").stdout
+    assert secrets(home, "export-key", "--yes").stdout != key
+    secrets(home, "remove", "tableau", "--yes")
+    assert "tableau" not in secrets(home, "list").stdout
+
+
+def test_a_value_is_typed_without_being_shown(home: dict[str, str]) -> None:
+    secrets(home, "init")
+    control, terminal = pty.openpty()
+    with subprocess.Popen(
+        [COMMAND, "secrets", "set", "d365fo", "client_secret"],
+        env=home,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    ) as process:
+        os.close(terminal)
+        shown = b""
+        for wanted in (b"client_secret of d365fo: ", b"once more: "):
+            while not shown.endswith(wanted):
+                shown += os.read(control, 1000)
+            os.write(control, f"{SECRET}\n".encode())
+        while b"revision 1" not in shown:
+            shown += os.read(control, 1000)
+        assert process.wait(timeout=30) == 0
+    os.close(control)
+    assert SECRET.encode() not in shown
+    assert "client_secret" in secrets(home, "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "code", "message"),
+    [
+        (("set", "d365fo", "client_secret"), "", 78, "an empty value is no secret"),
+        (("set", "../x", "client_secret"), "value", 78, "is no name"),
+        (("remove", "sap", "--yes"), "", 78, "no set sap"),
+        (("init",), "", 78, "there is a vault"),
+    ],
+)
+def test_mistakes_are_told_and_change_nothing(
+    home: dict[str, str], arguments: tuple[str, ...], given: str, code: int, message: str
+) -> None:
+    secrets(home, "init")
+    before = secrets(home, "list").stdout
+    assert message in secrets(home, *arguments, given=given, code=code).stderr
+    assert secrets(home, "list").stdout == before
+
+
+def test_without_a_vault_it_says_how_to_make_one(home: dict[str, str]) -> None:
+    failed = secrets(home, "list", code=78)
+    assert failed.stderr.strip().splitlines()[-1].endswith("d365fo-tableau secrets init")
