@@ -244,6 +244,23 @@ def test_unknown_project_is_told_with_its_neighbours(extracts: Extracts, tableau
     assert extracts.manifest("gl")["delivered"] is None
 
 
+def test_projects_are_created_level_by_level_where_that_is_wanted(
+    extracts: Extracts, tableau: Tableau
+) -> None:
+    config = {**tableau.config, "tableau_project": "Finance/Payables/2026", "create_project": True}
+    # The answer to the second creation is lost: it is found, not made twice.
+    tableau.faulty.faults = [Fault("POST", "/projects", at=2, after=True)]
+    extracts.run(FIRST, **config)
+    extracts.run(SECOND, **config)
+    with tableau.client() as client:
+        projects = {p.id: p for p in TSC.Pager(client.projects)}
+        (found,) = [p for p in projects.values() if p.name == "2026"]
+        parents = [projects[found.parent_id], projects[projects[found.parent_id].parent_id]]
+        assert [p.name for p in parents] == ["Payables", "Finance"]
+        assert len(projects) == 4
+        client.projects.delete(parents[1].id)
+
+
 def test_large_extract_travels_in_chunks(extracts: Extracts, tableau: Tableau, rows: Rows) -> None:
     blob = [os.urandom(40_000).hex() for _ in range(40)]
     messages = [

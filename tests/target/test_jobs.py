@@ -9,7 +9,7 @@ import pytest
 import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 from tableauserverclient.server.endpoint.exceptions import ServerResponseError
 
-from pipeline_core.errors import TransientError
+from pipeline_core.errors import ConfigError, TransientError
 from target_tableau_hyper.tableau.jobs import Ending, classify, wait_for_job
 
 if TYPE_CHECKING:
@@ -78,12 +78,21 @@ class ScriptedSession:
         self.script = list(script)
         self.now = 0.0
         self.waits: list[float] = []
+        self.cancelled = 0
+        self.refuses: Exception | None = None
         self.jobs = self
         self.server = self
 
     def call(self, action: Callable[[Any], Any], *, doing: str, tries: int) -> Any:  # noqa: ANN401
-        assert (doing, tries) == ("asking for job j1", 1)
+        assert doing in {"asking for job j1", "cancelling job j1"}
+        assert tries == 1
         return action(self)
+
+    def cancel(self, job_id: str) -> None:
+        assert job_id == "j1"
+        self.cancelled += 1
+        if self.refuses is not None:
+            raise self.refuses
 
     def get_by_id(self, job_id: str) -> TSC.JobItem:
         assert job_id == "j1"
@@ -127,9 +136,23 @@ def test_trouble_while_asking_is_waited_through() -> None:
 
 def test_job_that_never_ends_is_given_up_at_the_deadline() -> None:
     session = ScriptedSession(RUNNING)
-    with pytest.raises(TransientError, match="job j1 is not over after 60 s"):
+    with pytest.raises(TransientError, match="job j1 is not over after 60 s and was cancelled"):
         session.wait(timeout_s=60)
     assert session.now == pytest.approx(60)
+    assert session.cancelled == 1
+
+
+def test_job_that_cannot_be_cancelled_is_told_as_it_is() -> None:
+    session = ScriptedSession(RUNNING)
+    session.refuses = ConfigError("cancelling job j1 failed: Tableau answered 400000")
+    with pytest.raises(TransientError, match="60 s and could not be cancelled"):
+        session.wait(timeout_s=60)
+
+
+def test_job_that_ends_while_it_is_cancelled_counts_as_it_ended() -> None:
+    session = ScriptedSession(*[RUNNING] * 2, SUCCESS)
+    assert session.wait(timeout_s=1.0) is Ending.SUCCESS
+    assert session.cancelled == 1
 
 
 def test_last_trouble_is_named_at_the_deadline() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
 from pipeline_core.errors import ConfigError
+from target_tableau_hyper import settings_identity
+from target_tableau_hyper.settings_identity import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from target_tableau_hyper.settings_identity import ConnectedApp, PersonalToken
 
 CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
@@ -148,24 +152,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         description="The site's name in its URL (content URL); empty for Server's default site.",
         examples=["contoso-finance"],
     ),
-    th.Property(
-        "tableau_token_name",
-        th.StringType,
-        title="Token Name",
-        description=(
-            "Name of the personal access token. One token serves one process at a time: Tableau "
-            "ends the earlier session when it is used again."
-        ),
-        examples=["finance-pipeline"],
-    ),
-    th.Property(
-        "tableau_token_value",
-        th.StringType,
-        secret=True,
-        title="Token Secret",
-        description="Secret of the personal access token.",
-        examples=["set it as TARGET_TABLEAU_HYPER_TABLEAU_TOKEN_VALUE"],
-    ),
+    *settings_identity.PROPERTIES,
     th.Property(
         "tableau_project",
         th.StringType,
@@ -173,6 +160,17 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         title="Tableau Project",
         description="Project for all data sources without an own one; `A/B` for nested projects.",
         examples=["Finance/Ledger"],
+    ),
+    th.Property(
+        "create_project",
+        th.BooleanType,
+        default=False,
+        title="Create Project",
+        description=(
+            "Create projects that do not exist yet, level by level; the user then needs the right "
+            "to do so."
+        ),
+        examples=[True],
     ),
     th.Property(
         "ca_bundle",
@@ -220,9 +218,6 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
     ),
 ).to_dict()
 
-#: Settings that are of use only with Tableau Server.
-_NEEDED_TO_PUBLISH = ("tableau_token_name", "tableau_token_value")
-
 
 @dataclass(frozen=True, slots=True)
 class DatasourceSettings:
@@ -240,9 +235,9 @@ class TableauSettings:
 
     server_url: str
     site: str
-    token_name: str
-    token_value: str = field(repr=False)
+    identity: PersonalToken | ConnectedApp
     project: str
+    create_project: bool
     ca_bundle: Path | None
     chunk_bytes: int
     job_timeout_s: float
@@ -298,13 +293,6 @@ def _tableau(config: Mapping[str, Any]) -> TableauSettings | None:
     url = config.get("tableau_server_url")
     if not url or config["publish"] == "none":
         return None
-    missing = [name for name in _NEEDED_TO_PUBLISH if not config.get(name)]
-    if missing:
-        message = (
-            f"tableau_server_url is set, but {' and '.join(missing)} is not; set it, or set "
-            "publish to none to write files only"
-        )
-        raise ConfigError(message)
     if not str(url).startswith(("https://", "http://")):
         message = "tableau_server_url must start with https://"
         raise ConfigError(message)
@@ -315,9 +303,9 @@ def _tableau(config: Mapping[str, Any]) -> TableauSettings | None:
     return TableauSettings(
         server_url=str(url).rstrip("/"),
         site=config["tableau_site"],
-        token_name=config["tableau_token_name"],
-        token_value=config["tableau_token_value"],
+        identity=identity_of(config),
         project=config["tableau_project"],
+        create_project=config["create_project"],
         ca_bundle=Path(bundle) if bundle else None,
         chunk_bytes=config["chunk_size_mb"] * 2**20,
         job_timeout_s=float(config["job_timeout"]),

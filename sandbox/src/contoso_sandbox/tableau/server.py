@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from contoso_sandbox.tableau.backgrounder import Backgrounder
+from contoso_sandbox.tableau.connected_apps import ConnectedApps
 from contoso_sandbox.tableau.datasources import Datasources
 from contoso_sandbox.tableau.hyperd import Hyperd
 from contoso_sandbox.tableau.jobs import Job, Jobs, JobType
@@ -87,6 +88,7 @@ class TableauServer:
         place = _site(directory / "site.json", site)
         accounts = Accounts(self._database, clock)
         administrator = accounts.add_user(_ADMINISTRATOR)
+        self._apps = ConnectedApps(self._database, accounts, clock)
         projects = Projects(self._database, clock, administrator.id)
         datasources = Datasources(self._database, clock, directory / "datasources")
         publisher = Publisher(datasources, projects, self._hyperd, product_version)
@@ -111,7 +113,12 @@ class TableauServer:
             site=place,
             accounts=accounts,
             sessions=Sessions(
-                self._database, accounts, place, clock, timedelta(minutes=token_minutes)
+                self._database,
+                accounts,
+                self._apps,
+                site=place,
+                clock=clock,
+                lifetime=timedelta(minutes=token_minutes),
             ),
             projects=projects,
             uploads=uploads,
@@ -131,6 +138,10 @@ class TableauServer:
     def add_token(self, name: str, secret: str, user: str = "analyst") -> None:
         """Add a personal access token for ``user``, who is added too if need be."""
         self._rooms.accounts.add_token(name, secret, user)
+
+    def add_connected_app(self, client_id: str, secret_id: str, secret: str) -> None:
+        """Trust a connected app with this secret."""
+        self._apps.add(client_id, secret_id, secret)
 
     def add_user(self, name: str, password: str) -> None:
         """Add a user who may sign in by name and password."""

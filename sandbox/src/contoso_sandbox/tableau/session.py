@@ -19,6 +19,7 @@ from contoso_sandbox.tableau.times import from_rest, to_rest
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from contoso_sandbox.tableau.connected_apps import ConnectedApps
     from contoso_sandbox.tableau.payloads import Node
     from contoso_sandbox.tableau.site import Accounts, Site, User
     from contoso_sandbox.tableau.store import Database
@@ -44,19 +45,28 @@ class Sessions:
     """The sessions of the server."""
 
     def __init__(
-        self, database: Database, accounts: Accounts, site: Site, clock: Clock, lifetime: timedelta
+        self,
+        database: Database,
+        accounts: Accounts,
+        apps: ConnectedApps,
+        *,
+        site: Site,
+        clock: Clock,
+        lifetime: timedelta,
     ) -> None:
         """Create the table where it is missing.
 
         Args:
             database: Where sessions are kept, so that they outlive a restart.
             accounts: Who may sign in.
+            apps: Who may sign in for others.
             site: Where to.
             clock: Decides what has expired.
             lifetime: From sign-in to expiry: 240 minutes on Tableau Server, 120 on Tableau Cloud.
         """
         self._database = database
         self._accounts = accounts
+        self._apps = apps
         self._site = site
         self._clock = clock
         self._lifetime = lifetime
@@ -74,6 +84,9 @@ class Sessions:
         site = credentials.child("site")
         if not self._site.answers_to((site.get("contentUrl") or "") if site else ""):
             raise errors.sign_in_failed()
+        token = credentials.get("jwt")
+        if token is not None:
+            return self._open(self._apps.user_of(token), None)
         token_name = credentials.get("personalAccessTokenName")
         if token_name is not None:
             secret = credentials.get("personalAccessTokenSecret") or ""

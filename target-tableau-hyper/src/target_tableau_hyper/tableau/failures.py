@@ -38,7 +38,7 @@ _JOB_PURGED = "400031"
 #: sign-in with the same token.
 _SESSION_ENDED = ("401000", "401002")
 
-_STORAGE_FULL = 507
+_STORAGE_FULL = "507"
 
 _STATUS = {
     "400": ConfigError,
@@ -112,7 +112,7 @@ def _translated(error: Exception, doing: str) -> PipelineError:
             f"{doing} failed: Tableau answered {error.code} {told}{_advice(str(error.code))}"
         )
     if isinstance(error, InternalServerError):
-        if error.code == _STORAGE_FULL:
+        if str(error.code) == _STORAGE_FULL:
             return ConfigError(f"{doing} failed: the site's storage is full; free some of it")
         return TransientError(
             f"{doing} failed: Tableau answered HTTP {error.code}; run again later"
@@ -133,6 +133,8 @@ def _advice(code: str) -> str:
         return "; is another run using the same personal access token?"
     if code.startswith("403"):
         return "; the token's user needs the Publish capability on the project"
+    if code.startswith("413"):
+        return "; lower chunk_size_mb, or let the proxy in between take larger requests"
     if code == TOO_MANY_REQUESTS:
         return "; run again later"
     return ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tableauserverclient.server.endpoint.exceptions import ServerResponseError
 
-from pipeline_core.errors import TransientError
+from pipeline_core.errors import PipelineError, TransientError
 from target_tableau_hyper.tableau.failures import job_purged
 
 if TYPE_CHECKING:
@@ -90,8 +90,10 @@ def wait_for_job(
 ) -> JobResult:
     """Ask until the job is over; failures of the asking itself are waited through.
 
+    A job that takes longer than ``timeout_s`` is cancelled: nobody would know of its end.
+
     Raises:
-        TransientError: it is not over after ``timeout_s``.
+        TransientError: it is not over by then.
     """
     started, told_at, wait_s = clock(), clock(), FIRST_WAIT_S
     trouble: TransientError | None = None
@@ -110,12 +112,42 @@ def wait_for_job(
             logger.info("%s: job %s is running, %.0f s so far", what, job.id, clock() - started)
         sleep(min(wait_s, max(0.0, timeout_s - (clock() - started))))
         wait_s = min(wait_s * _GROWTH, _LONGEST_WAIT_S)
+    cancelled = _cancel(session, str(job.id), logger)
+    if isinstance(cancelled, JobResult):
+        return cancelled
     reason = f" (last answer: {trouble})" if trouble else ""
     message = (
-        f"{what}: job {job.id} is not over after {timeout_s:.0f} s{reason}; look at the server's "
+        f"{what}: job {job.id} is not over after {timeout_s:.0f} s{reason} and "
+        f"{'was cancelled' if cancelled else 'could not be cancelled'}; look at the server's "
         "background tasks, or raise job_timeout; the next run delivers again"
     )
     raise TransientError(message)
+
+
+def _cancel(session: TableauSession, job_id: str, logger: logging.Logger) -> JobResult | bool:
+    """Cancel a job; one that has come to its end meanwhile counts as it ended.
+
+    Returns:
+        How it ended, else whether it was cancelled. Tableau cancels refreshes, and not everything
+        else (REST API, "Cancel Job").
+    """
+    try:
+        session.call(
+            lambda server: server.jobs.cancel(job_id), doing=f"cancelling job {job_id}", tries=1
+        )
+    except PipelineError as error:
+        logger.warning("%s", error)
+        accepted = False
+    else:
+        accepted = True
+    try:
+        found = session.call(
+            lambda server: _look(server, job_id), doing=f"asking for job {job_id}", tries=1
+        )
+    except PipelineError:
+        return accepted
+    done = isinstance(found, JobResult) and found.ending is not Ending.CANCELLED
+    return found if found is not None and done else accepted
 
 
 def _look(server: TSC.Server, job_id: str) -> JobResult | None:

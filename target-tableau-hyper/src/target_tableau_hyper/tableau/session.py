@@ -1,7 +1,8 @@
 """One signed-in session with Tableau Server or Cloud.
 
 A personal access token has one session: signing in elsewhere with the same token ends this one. So
-a run signs in once, renews the session once when it was ended, and signs out at the end.
+a run signs in once, renews the session when it was ended, and signs out at the end. Two runs with
+one token would end each other's sessions for ever; a session that is cut short twice ends the run.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tableauserverclient.server.endpoint.exceptions import (
 
 from pipeline_core.errors import AuthError, ConfigError, PipelineError, TransientError
 from target_tableau_hyper.tableau.failures import named_failures, session_ended
+from target_tableau_hyper.tableau.identity import credentials, described, what_to_check
 from target_tableau_hyper.tableau.transport import TIMEOUT_S, new_session
 from target_tableau_hyper.tableau.upload import ChunkedUploads
 
@@ -33,6 +35,12 @@ TRIES = 3
 #: Half of the first wait before something is tried again; each further one is twice as long.
 PAUSE_S = 0.5
 
+#: A session that ends sooner was ended by somebody: Tableau Cloud's live 120 minutes, Server's 240.
+_SHORT_LIFE_S = 600.0
+
+#: How often that is put up with.
+_MOST_CUT_SHORT = 1
+
 _Result = TypeVar("_Result")
 
 # tableauserverclient tells of every request at INFO; what matters of them is told here.
@@ -42,10 +50,19 @@ logging.getLogger("TSC").setLevel(logging.WARNING)
 class TableauSession:
     """A signed-in tableauserverclient with timeouts, retries and renewal."""
 
-    def __init__(self, settings: TableauSettings, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        settings: TableauSettings,
+        logger: logging.Logger,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Prepare; nothing is sent before :meth:`sign_in`."""
         self.settings = settings
         self._logger = logger
+        self._clock = clock
+        self._signed_in_at = 0.0
+        self._cut_short = 0
         options: dict[str, object] = {"timeout": TIMEOUT_S}
         if settings.ca_bundle is not None:
             # As an option of every request it wins over REQUESTS_CA_BUNDLE of the environment.
@@ -92,19 +109,17 @@ class TableauSession:
             message = f"{where} failed: the server does not say which version it has"
             raise TransientError(message)
         self.server.version = info.rest_api_version
-        credentials = TSC.PersonalAccessTokenAuth(
-            self.settings.token_name, self.settings.token_value, site_id=self.settings.site
-        )
+        identity = self.settings.identity
         try:
             with named_failures(where):
-                self.server.auth.sign_in(credentials)
+                self.server.auth.sign_in(credentials(identity, self.settings.site))
         except AuthError as error:
             message = (
-                f"{where} was refused for token {self.settings.token_name!r} on site "
-                f"{self.settings.site!r}: check tableau_token_name, tableau_token_value and "
-                "tableau_site; tokens end after a year, and when unused for 15 days"
+                f"{where} was refused for {described(identity)} on site {self.settings.site!r}: "
+                f"{what_to_check(identity)}"
             )
             raise AuthError(message) from error
+        self._signed_in_at = self._clock()
 
     def sign_out(self) -> None:
         """Close the session; a failure here changes nothing of what was done."""
@@ -141,6 +156,24 @@ class TableauSession:
                 time.sleep(PAUSE_S * 2**number)
         return attempt()
 
+    def _renew(self) -> None:
+        """Sign in again, unless somebody keeps ending our sessions.
+
+        Raises:
+            AuthError: another process uses the same token, or it was refused.
+        """
+        lived_s = self._clock() - self._signed_in_at
+        self._cut_short += lived_s < _SHORT_LIFE_S
+        if self._cut_short > _MOST_CUT_SHORT:
+            message = (
+                f"the session of {described(self.settings.identity)} was ended again after "
+                f"{lived_s:.0f} s: another process signs in with the same token, and each ends the "
+                "other's session; give every pipeline its own token, or a connected app"
+            )
+            raise AuthError(message)
+        self._logger.info("the session was ended after %.0f s; signing in again", lived_s)
+        self.sign_in()
+
     def _call_once(self, action: Callable[[TSC.Server], _Result], doing: str) -> _Result:
         try:
             return action(self.server)
@@ -151,7 +184,6 @@ class TableauSession:
         except (TableauError, OSError):
             with named_failures(doing):
                 raise
-        self._logger.info("the session was ended; signing in again")
-        self.sign_in()
+        self._renew()
         with named_failures(doing):
             return action(self.server)
