@@ -58,6 +58,8 @@ PYTHON_ODATA = Peer("python-odata", "0.8.1")
 ODATAPY = Peer("odatapy", "5.3.0", extras="[client]")
 #: MIT. Asks for Python 3.13 but runs on 3.11; its import fails with mcp 2.
 D365FO_CLIENT = Peer("d365fo-client", "0.3.7", constraints=("mcp<2",), any_python=True)
+#: MIT, by Tableau. Reads and edits documents and packages that Tableau Desktop wrote.
+DOCUMENT_API = Peer("tableaudocumentapi", "0.11")
 
 
 @functools.cache

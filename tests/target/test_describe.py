@@ -66,7 +66,7 @@ VENDORS = manifest(
 MANIFESTS = {"bills": BILLS, "vendors": VENDORS}
 
 
-def settings(folders: dict[str, list[str]] | None = None, **on: str) -> CombinedSettings:
+def settings(on: dict[str, str], folders: dict[str, list[str]] | None = None) -> CombinedSettings:
     relationship = {"from": "bills", "to": "vendors", "on": on}
     entry: dict[str, Any] = {"tables": ["bills", "vendors"], "relationships": [relationship]}
     if folders:
@@ -78,7 +78,7 @@ BY_KEY = {"account": "number", "area": "area"}
 
 
 def described() -> Description:
-    return describe_several(settings(**BY_KEY), MANIFESTS, stem="AP")
+    return describe_several(settings(BY_KEY), MANIFESTS, stem="AP")
 
 
 def test_keys_and_columns_of_relationships_are_dimensions() -> None:
@@ -104,12 +104,12 @@ def test_relationships_that_do_not_fit_the_columns_are_refused(
     on: dict[str, str], said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said):
-        describe_several(settings(**on), MANIFESTS, stem="AP")
+        describe_several(settings(on), MANIFESTS, stem="AP")
 
 
 def test_numbers_of_different_width_compare() -> None:
     whole = manifest("vendors", ("number", "NUMERIC(18,2)"), keys="number")
-    describe_several(settings(id="number"), {"bills": BILLS, "vendors": whole}, stem="AP")
+    describe_several(settings({"id": "number"}), {"bills": BILLS, "vendors": whole}, stem="AP")
 
 
 def test_folders_find_their_columns() -> None:
@@ -118,7 +118,7 @@ def test_folders_find_their_columns() -> None:
         "Who": ["vendors.area", "bills.account", "area", "nobody", "bills.amount"],
         "Empty": ["nothing"],
     }
-    description = describe_several(settings(folders, **BY_KEY), MANIFESTS, stem="AP")
+    description = describe_several(settings(BY_KEY, folders), MANIFESTS, stem="AP")
     assert description.document.folders == (
         FieldFolder("Amounts", (("bills", "amount"), ("vendors", "limit"))),
         FieldFolder("Who", (("vendors", "area"), ("bills", "account"))),
@@ -190,10 +190,10 @@ def test_refusal_ends_with_version_server_or_settings_but_not_with_a_column() ->
     assert attempt(described()) == known
     assert attempt(described(), server="https://other") != known
     assert attempt(described(), version="3.30") != known
-    foldered = describe_several(settings({"A": ["amount"]}, **BY_KEY), MANIFESTS, stem="AP")
+    foldered = describe_several(settings(BY_KEY, {"A": ["amount"]}), MANIFESTS, stem="AP")
     assert attempt(foldered) != known
     wider = replace(BILLS, columns=[*BILLS.columns, {**BILLS.columns[0], "name": "new"}])
-    grown = describe_several(settings(**BY_KEY), {**MANIFESTS, "bills": wider}, stem="AP")
+    grown = describe_several(settings(BY_KEY), {**MANIFESTS, "bills": wider}, stem="AP")
     assert attempt(grown) == known
 
 
