@@ -14,7 +14,7 @@ from target_tableau_hyper.extract.merge import Delta
 from target_tableau_hyper.extract.store import ExtractStore, file_stem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
@@ -154,41 +154,39 @@ class Combined:
         return member.payload if keyed or not referred else None
 
 
-def gather(run: Run, sealed: Sequence[Sealed]) -> list[Combined]:
-    """Every data source of several streams of which the run brought at least one.
+def gather(run: Run, settings: CombinedSettings, brought: Mapping[str, Sealed]) -> Combined | None:
+    """A data source of several streams with all of its tables.
 
-    One whose other streams were never loaded is told of and left out: it cannot be complete.
+    Args:
+        run: What is going on.
+        settings: Its entry.
+        brought: Streams of this run; other tables are the extracts of earlier runs.
+
+    Returns:
+        ``None`` where a stream was never loaded: then it cannot be complete.
 
     Raises:
         IntegrityError: an extract of an earlier run is not the sealed one any more.
     """
-    brought = {item.manifest.stream: item for item in sealed}
-    found = []
-    for settings in run.settings.datasources.combined.values():
-        if not brought.keys() & settings.tables.keys():
-            continue
-        members = {stream: _member(run, stream, brought.get(stream)) for stream in settings.tables}
-        missing = [stream for stream, member in members.items() if member is None]
-        if missing:
-            run.logger.warning(
-                "%s is not published: there is no extract of %s yet; select these streams in the "
-                "tap, or take them out of datasources.%s.tables",
-                settings.name,
-                " and ".join(map(repr, missing)),
-                settings.key,
-            )
-            continue
-        stem = file_stem(settings.key)
-        found.append(
-            Combined(
-                settings,
-                stem,
-                {stream: member for stream, member in members.items() if member is not None},
-                append_only=run.settings.load_method == "append-only",
-                known=CombinedManifest.read(manifest_path(run.settings.output_dir, stem)),
-            )
+    members = {stream: _member(run, stream, brought.get(stream)) for stream in settings.tables}
+    missing = [stream for stream, member in members.items() if member is None]
+    if missing:
+        run.logger.warning(
+            "%s is not published: there is no extract of %s yet; select these streams in the "
+            "tap, or take them out of datasources.%s.tables",
+            settings.name,
+            " and ".join(map(repr, missing)),
+            settings.key,
         )
-    return found
+        return None
+    stem = file_stem(settings.key)
+    return Combined(
+        settings,
+        stem,
+        {stream: member for stream, member in members.items() if member is not None},
+        append_only=run.settings.load_method == "append-only",
+        known=CombinedManifest.read(manifest_path(run.settings.output_dir, stem)),
+    )
 
 
 def manifest_path(output_dir: Path, stem: str) -> Path:
