@@ -37,15 +37,17 @@ def expected_rows(world: World, entity_set: EntitySet) -> Rows:
     return by_key(rows, entity_set.key)
 
 
-def published_rows(file: Path, key: tuple[str, ...], scratch: Path) -> Rows:
-    """Every row of an extract, read by a PostgreSQL client on hyperd's own socket."""
+def published_rows(
+    file: Path, key: tuple[str, ...], scratch: Path, *, table: str = "Extract"
+) -> Rows:
+    """Every row of a table, read by a PostgreSQL client on hyperd's own socket."""
     parameters = {"log_config": "", "domain_socket_dir": str(scratch)}
     with HyperProcess(Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters=parameters) as hyperd:
         port = hyperd.endpoint.connection_descriptor.rpartition(".")[2]
         with psycopg.connect(
             host=str(scratch), port=port, user="tableau_internal_user", dbname=str(file)
         ) as connection:
-            cursor = connection.execute('SELECT * FROM "Extract"."Extract"')
+            cursor = connection.execute(f'SELECT * FROM "Extract"."{table}"'.encode())  # noqa: S608
             names = [column.name for column in cursor.description or ()]
             rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return by_key(rows, key)

@@ -60,6 +60,8 @@ ODATAPY = Peer("odatapy", "5.3.0", extras="[client]")
 D365FO_CLIENT = Peer("d365fo-client", "0.3.7", constraints=("mcp<2",), any_python=True)
 #: MIT. Speaks JSON to Tableau's REST API.
 TABLEAU_API_LIB = Peer("tableau-api-lib", "0.1.50")
+#: MIT, by Tableau. Reads and edits documents and packages that Tableau Desktop wrote.
+DOCUMENT_API = Peer("tableaudocumentapi", "0.11")
 
 
 @functools.cache

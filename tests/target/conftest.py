@@ -43,6 +43,7 @@ def shared_engines(engines: dict[int, Engine], monkeypatch: pytest.MonkeyPatch) 
         return contextlib.nullcontext(engines[hyper_version])
 
     monkeypatch.setattr("target_tableau_hyper.loading.start_engine", lend)
+    monkeypatch.setattr("target_tableau_hyper.delivery.parcel.start_engine", lend)
 
 
 @pytest.fixture

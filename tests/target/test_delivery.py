@@ -258,7 +258,7 @@ def test_projects_are_created_level_by_level_where_that_is_wanted(
         parents = [projects[found.parent_id], projects[projects[found.parent_id].parent_id]]
         assert [p.name for p in parents] == ["Payables", "Finance"]
         assert len(projects) == 4
-        client.projects.delete(parents[1].id)
+        client.projects.delete(str(parents[1].id))
 
 
 def test_large_extract_travels_in_chunks(extracts: Extracts, tableau: Tableau, rows: Rows) -> None:

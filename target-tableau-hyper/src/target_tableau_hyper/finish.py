@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from target_tableau_hyper.delivery.deliver import Delivered, deliver_all
+from target_tableau_hyper.delivery.parcel import OneStream, Workshop
 from target_tableau_hyper.delivery.plan import Decision, Way
 from target_tableau_hyper.extract.figures import text
 from target_tableau_hyper.loading import Loader
@@ -86,9 +87,13 @@ def _deliver(run: Run, sealed: list[Sealed]) -> list[Delivered]:
     """Deliver what is sealed; a test run only shows that it could."""
     tableau = run.settings.tableau
     if tableau is None:
-        return [
-            Delivered(extract, Decision(Way.NOTHING, "not published"), 0.0) for extract in sealed
-        ]
+        with Workshop(run) as workshop:
+            return [
+                Delivered(
+                    OneStream(run, extract, workshop), Decision(Way.NOTHING, "not published"), 0.0
+                )
+                for extract in sealed
+            ]
     if not sealed and TEST_STREAM not in run.streams:
         return []
     with TableauSession(tableau, run.logger) as session:
@@ -101,16 +106,16 @@ def _deliver(run: Run, sealed: list[Sealed]) -> list[Delivered]:
 def _summarise(run: Run, delivered: list[Delivered]) -> None:
     """One line for each data source: what an operator wants to know of a run that went well."""
     for item in delivered:
-        extract, delta = item.sealed, item.sealed.delta
+        parcel, delta = item.parcel, item.parcel.delta
         run.logger.info(
             "%s: %s rows, %d inserted, %d updated, %d deleted, %s, %.1f s",
-            extract.manifest.datasource,
-            f"{extract.manifest.rows:,}",
+            parcel.name,
+            f"{parcel.rows:,}",
             delta.inserted,
             delta.updated,
             delta.deleted,
             f"sent by {item.decision.way.value}"
             if item.decision.way is not Way.NOTHING
             else item.decision.why,
-            extract.seconds + item.seconds,
+            parcel.seconds + item.seconds,
         )

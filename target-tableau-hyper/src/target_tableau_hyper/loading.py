@@ -108,6 +108,7 @@ class Loader:
             self._log(staged, Delta(), old.rows, started)
             name = settings.datasource(staged.stream).name or staged.stream
             kept = replace(old, as_of=self._now, checked_by=run.run_id, datasource=name)
+            kept = replace(kept, columns=[_retitled(staged, column) for column in old.columns])
             return Sealed(store, kept, Delta(), None, time.monotonic() - started), None
         assert merged is not None  # noqa: S101 - a new extract is always merged
         figures = prove(staged.stream, merged.path, merged.columns, merged.expected)
@@ -135,7 +136,7 @@ class Loader:
             settings.tableau is not None
             and settings.publish in {"auto", "update"}
             and old is not None
-            and old.is_delivered
+            and (old.is_delivered or bool(settings.datasources.containing(old.stream)))
         )
 
     def _manifest(
@@ -200,14 +201,17 @@ class Loader:
 
 
 def _described(staged: StagedStream, column: TableColumn) -> dict[str, object]:
-    known = staged.columns.get(column.name)
-    described: dict[str, object] = {
-        "name": column.name,
-        "type": column.sql_type,
-        "nullable": column.nullable,
-    }
-    if known is not None and known.title:
-        described["title"] = known.title
-    if known is not None and known.description:
-        described["description"] = known.description
-    return described
+    return _retitled(
+        staged,
+        {"name": column.name, "type": column.sql_type, "nullable": column.nullable},
+    )
+
+
+def _retitled(staged: StagedStream, described: dict[str, object]) -> dict[str, object]:
+    """A column of a manifest with the texts that the schema has for it now."""
+    known = staged.columns.get(str(described["name"]))
+    if known is None:
+        return described
+    texts = {"title": known.title, "description": known.description}
+    kept = {name: value for name, value in described.items() if name not in texts}
+    return kept | {name: text for name, text in texts.items() if text}

@@ -140,20 +140,35 @@ class Run:
                         "give each its own datasources.<stream>.file"
                     )
                     raise ConfigError(message)
-                if self._published_as(other) == self._published_as(stream):
-                    message = (
-                        f"streams {other!r} and {stream!r} would both be published as "
-                        f"{self._published_as(stream)[1]!r}; give each its own "
-                        "datasources.<stream>.name"
-                    )
-                    raise ConfigError(message)
+            place = self._published_as(stream)
+            owner = self._taken_places().get(place) if place else None
+            if place and owner:
+                message = (
+                    f"{owner} and {stream!r} would both be published as {place[1]!r}; give "
+                    "each its own name in datasources"
+                )
+                raise ConfigError(message)
             self.streams[stream] = StagedStream(stream, self.staging / stem)
         return self.streams[stream]
 
-    def _published_as(self, stream: str) -> tuple[str | None, str]:
+    def _published_as(self, stream: str) -> tuple[str | None, str] | None:
+        """Project and name of a stream's own data source; ``None`` where it has none."""
+        if not self.settings.datasources.is_published_alone(stream):
+            return None
         names = self.settings.datasource(stream)
-        tableau = self.settings.tableau
-        return names.project or (tableau.project if tableau else None), names.name or stream
+        return names.project or self._default_project, names.name or stream
+
+    def _taken_places(self) -> dict[tuple[str | None, str] | None, str]:
+        """Project and name of every other data source, and whose it is."""
+        several = {
+            (combined.project or self._default_project, combined.name): f"datasources.{key}"
+            for key, combined in self.settings.datasources.combined.items()
+        }
+        return several | {self._published_as(other): f"stream {other!r}" for other in self.streams}
+
+    @property
+    def _default_project(self) -> str | None:
+        return self.settings.tableau.project if self.settings.tableau else None
 
     def stem(self, stream: str) -> str:
         """File name of a stream's extract, without ``.hyper``."""

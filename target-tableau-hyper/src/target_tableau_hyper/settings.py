@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from pipeline_core.errors import ConfigError
-from target_tableau_hyper import settings_identity
+from target_tableau_hyper import settings_datasources, settings_identity
+from target_tableau_hyper.settings_datasources import Datasources, DatasourceSettings
 from target_tableau_hyper.settings_identity import identity_of
 
 if TYPE_CHECKING:
@@ -101,28 +102,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         ),
         examples=[3],
     ),
-    th.Property(
-        "datasources",
-        th.ObjectType(
-            additional_properties=th.ObjectType(
-                th.Property("name", th.StringType, description="Name of the data source."),
-                th.Property(
-                    "project", th.StringType, description="Project path, `A/B` for nested."
-                ),
-                th.Property("file", th.StringType, description="File name in `output_dir`."),
-                th.Property("description", th.StringType, description="Shown in Tableau."),
-                additional_properties=False,
-            )
-        ),
-        default={},
-        title="Data Sources",
-        description=(
-            "Stream name -> `name`, `project`, `file`, `description` of its data source, each "
-            "optional. A stream without an entry becomes the data source `<stream>` in "
-            "`<stream>.hyper`."
-        ),
-        examples=[{"VendorsV2": {"name": "Vendors", "project": "Finance/Payables"}}],
-    ),
+    *settings_datasources.PROPERTIES,
     th.Property(
         "publish",
         th.StringType,
@@ -220,16 +200,6 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
 
 
 @dataclass(frozen=True, slots=True)
-class DatasourceSettings:
-    """Names of one stream's data source; ``None`` where the default holds."""
-
-    name: str | None = None
-    project: str | None = None
-    file: str | None = None
-    description: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TableauSettings:
     """What is needed to publish."""
 
@@ -255,7 +225,8 @@ class Settings:
     hyper_version: int
     publish: str
     validate_records: bool
-    datasources: Mapping[str, DatasourceSettings]
+    datasources: Datasources
+    package: str
     tableau: TableauSettings | None
     ledger_path: Path | None
 
@@ -276,17 +247,15 @@ class Settings:
             hyper_version=config["hyper_version"],
             publish=config["publish"],
             validate_records=config["validate_records"],
-            datasources={
-                stream: DatasourceSettings(**names)
-                for stream, names in (config.get("datasources") or {}).items()
-            },
+            datasources=Datasources.from_config(config.get("datasources")),
+            package=config["package"],
             tableau=_tableau(config),
             ledger_path=Path(ledger_path) if ledger_path else None,
         )
 
     def datasource(self, stream: str) -> DatasourceSettings:
         """Names for a stream."""
-        return self.datasources.get(stream, DatasourceSettings())
+        return self.datasources.single.get(stream, DatasourceSettings())
 
 
 def _tableau(config: Mapping[str, Any]) -> TableauSettings | None:

@@ -276,7 +276,17 @@ def live_tds() -> str:
     default-settings='yes' schema='Extract' sslmode='' username='tableau_internal_user'/>
   </named-connection></named-connections>
   <relation connection='hyper.0' name='Extract' table='[Extract].[Extract]' type='table'/>
+  <metadata-records><metadata-record class='column'>
+   <remote-name>k</remote-name><remote-type>20</remote-type><local-name>[k]</local-name>
+   <parent-name>[Extract]</parent-name><remote-alias>k</remote-alias><ordinal>1</ordinal>
+   <local-type>integer</local-type><aggregation>Sum</aggregation>
+   <contains-null>true</contains-null><object-id>[Extract_obj]</object-id>
+  </metadata-record></metadata-records>
  </connection>
+ <column caption='Key' datatype='integer' name='[k]' role='dimension' type='ordinal'/>
+ <object-graph><objects><object caption='Extract' id='Extract_obj'><properties context=''>
+  <relation connection='hyper.0' name='Extract' table='[Extract].[Extract]' type='table'/>
+ </properties></object></objects></object-graph>
 </datasource>"""
 
 

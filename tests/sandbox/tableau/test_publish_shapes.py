@@ -171,7 +171,7 @@ def test_an_extract_of_another_source_cannot_be_patched(
     [
         pytest.param("GL.hyper'", "Other.hyper'", "does not hold", id="another file"),
         pytest.param("[Extract].[Extract]", "[Extract].[no]", "does not hold", id="another table"),
-        pytest.param("</connection>\n</d", "</d", "well-formed", id="not well-formed"),
+        pytest.param("</connection>\n <c", "<c", "well-formed", id="not well-formed"),
         pytest.param("<datasource ", "<!DOCTYPE d><datasource ", "DTD", id="with a DTD"),
         pytest.param("class='hyper'", "class='mysql'", "0 connections", id="no hyper connection"),
     ],

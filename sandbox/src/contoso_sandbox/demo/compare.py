@@ -1,4 +1,4 @@
-"""Count and add up one data source in three places: D365, the extract, Tableau."""
+"""Count and add up each published table in three places: D365, the extract, Tableau."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tableauhyperapi import Connection, HyperProcess, TableName, Telemetry, escape_name
+from tableauhyperapi import Connection, HyperProcess, SchemaName, TableName, Telemetry, escape_name
 
 from contoso_sandbox.model import AxType
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from contoso_sandbox.contoso import Contoso
     from contoso_sandbox.model import EntitySet
 
-_TABLE = TableName("Extract", "Extract")
+#: Schema of all extracts, and the table of those that hold one stream.
+_SCHEMA = "Extract"
+_ONLY = "Extract"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,31 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A table of a published data source.
+
+    Attributes:
+        datasource: Name of the data source.
+        table: Name of its table; a data source of one entity set has the table ``Extract``.
+    """
+
+    datasource: str
+    table: str
+
+    @property
+    def entity_set(self) -> str:
+        """What it holds: data sources, and tables of those that have several, are named so."""
+        return self.datasource if self.table == _ONLY else self.table
+
+    @property
+    def label(self) -> str:
+        """How people are told of it."""
+        return self.datasource if self.table == _ONLY else f"{self.datasource}: {self.table}"
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """One data source in three places.
+    """One table in three places.
 
     Attributes:
         amount: Property that was added up; None where the entity publishes no amount.
@@ -49,33 +74,41 @@ class Comparison:
         return self.d365 == self.extract == self.tableau
 
 
-def compare(contoso: Contoso, extracts: Path, names: list[str]) -> list[Comparison]:
-    """Compare the named data sources.
+def compare(contoso: Contoso, extracts: Path) -> list[Comparison]:
+    """Compare every table of every published data source.
 
     Args:
         contoso: The running sandbox; its database is asked directly, not through OData.
         extracts: Directory of the ``.hyper`` files.
-        names: Entity sets, which are also the data sources' names.
     """
-    published = {source.name for source in contoso.tableau.datasources()}
     parameters = {"log_config": ""}
     with HyperProcess(Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters=parameters) as hyperd:
         comparisons = []
-        for name in names:
-            amount = _amount(contoso, contoso.world.environment.entity_sets[name])
-            extract = extracts / f"{name}.hyper"
-            comparisons.append(
-                Comparison(
-                    name,
-                    amount,
-                    d365=_in_d365(contoso, name, amount),
-                    extract=_in_hyper(hyperd, extract, amount) if extract.exists() else None,
-                    tableau=_in_hyper(hyperd, contoso.tableau.hyper_file(name), amount)
-                    if name in published
-                    else None,
+        for name in sorted(source.name for source in contoso.tableau.datasources()):
+            published = contoso.tableau.hyper_file(name)
+            for place in _places(hyperd, name, published):
+                entity_set = place.entity_set
+                amount = _amount(contoso, contoso.world.environment.entity_sets[entity_set])
+                extract = extracts / f"{entity_set}.hyper"
+                comparisons.append(
+                    Comparison(
+                        place.label,
+                        amount,
+                        d365=_in_d365(contoso, entity_set, amount),
+                        extract=_in_hyper(hyperd, extract, _ONLY, amount)
+                        if extract.exists()
+                        else None,
+                        tableau=_in_hyper(hyperd, published, place.table, amount),
+                    )
                 )
-            )
         return comparisons
+
+
+def _places(hyperd: HyperProcess, datasource: str, file: Path) -> list[Place]:
+    """The tables of a published file, which is a copy of the caller's own."""
+    with Connection(hyperd.endpoint, str(file)) as connection:
+        tables = connection.catalog.get_table_names(SchemaName(_SCHEMA))
+    return [Place(datasource, name) for name in sorted(table.name.unescaped for table in tables)]
 
 
 def _amount(contoso: Contoso, entity_set: EntitySet) -> str | None:
@@ -100,14 +133,16 @@ def _in_d365(contoso: Contoso, name: str, amount: str | None) -> Figure:
     return _figure(contoso.world.cursor().execute(query).fetchone())
 
 
-def _in_hyper(hyperd: HyperProcess, file: Path, amount: str | None) -> Figure:
+def _in_hyper(hyperd: HyperProcess, file: Path, table: str, amount: str | None) -> Figure:
     total = f"sum({escape_name(amount)})" if amount else "NULL"
     # A copy: hyperd writes to every file that it opens, and the seal of an extract is a hash.
     with (
         TemporaryDirectory() as directory,
         Connection(hyperd.endpoint, str(shutil.copy(file, directory))) as connection,
     ):
-        (row,) = connection.execute_list_query(f"SELECT count(*), {total} FROM {_TABLE}")  # noqa: S608
+        (row,) = connection.execute_list_query(
+            f"SELECT count(*), {total} FROM {TableName(_SCHEMA, table)}"  # noqa: S608 - quoted
+        )
     return _figure(row)
 
 

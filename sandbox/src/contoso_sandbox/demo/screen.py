@@ -106,13 +106,21 @@ class Screen:
             table.add_row(name, *(f"{kind.get(name, 0):,}" for kind in changes))
         self._table(table)
 
-    def travelled(self, contoso: Contoso, extracts: Path, names: list[str], run_id: str) -> None:
+    def travelled(self, contoso: Contoso, extracts: Path, run_id: str) -> None:
         """Say what the run moved, on both sides."""
+        names = sorted(source.name for source in contoso.tableau.datasources())
         read = contoso.d365.requests.rows_by_set()
         table = _plain_table(
             "data source", "rows read", "inserted", "updated", "deleted", "delivered"
         )
         for name in names:
+            several = extracts / f"{name}.datasource.json"
+            if several.exists():
+                # Its tables are entity sets; what was read and changed stands with these.
+                delivered = json.loads(several.read_text("utf-8"))["delivered"]
+                touched = delivered["run_id"] == run_id
+                table.add_row(name, *[""] * 4, delivered["how"] if touched else "nothing to send")
+                continue
             manifest = json.loads((extracts / f"{name}.manifest.json").read_text("utf-8"))
             touched = manifest["run_id"] == run_id
             delta = manifest["delta"] if touched else {}

@@ -8,11 +8,14 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from contoso_sandbox.tableau.documents import plain_tag, read_live_document
 from contoso_sandbox.tableau.xml import XmlError, parse_xml
 
 if TYPE_CHECKING:
     from pathlib import Path
     from xml.etree.ElementTree import Element
+
+    from contoso_sandbox.tableau.documents import Document
 
 _MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 _MEGABYTE = 1024 * 1024
@@ -31,13 +34,13 @@ class Manifest:
         hyper: Member name of the .hyper file.
         live: Whether the data source reads the .hyper file directly (live-to-Hyper). Otherwise the
             file is an extract of another source: it can be refreshed, not changed by PATCH.
-        tables: ``(schema, table)`` of every relation that the document reads from the .hyper file.
+        content: What the document says, where it is live.
     """
 
     document: str
     hyper: str
     live: bool
-    tables: tuple[tuple[str, str], ...]
+    content: Document | None
 
 
 def read_manifest(package: Path) -> Manifest:
@@ -45,7 +48,7 @@ def read_manifest(package: Path) -> Manifest:
 
     Raises:
         PackageError: no zip, no single ``.tds`` in its root, a document that is not XML or has a
-            DTD, or one that names no .hyper file of the package.
+            DTD, one that names no .hyper file of the package, or one that no server could read.
     """
     try:
         with zipfile.ZipFile(package) as archive:
@@ -66,7 +69,12 @@ def read_manifest(package: Path) -> Manifest:
     if named not in members:
         message = f"the .tds document reads '{named}', which the package does not hold"
         raise PackageError(message)
-    return Manifest(document, members[named], live, _relations(root) if live else ())
+    try:
+        content = read_live_document(root) if live else None
+    except ValueError as error:
+        message = f"the .tds document cannot be read: {error}"
+        raise PackageError(message) from error
+    return Manifest(document, members[named], live, content)
 
 
 def extract_hyper(package: Path, manifest: Manifest, target: Path) -> None:
@@ -113,7 +121,7 @@ def _hyper_connection(root: Element) -> tuple[Element, bool]:
     wrap the tag in a feature prefix (``_.fcp.….true...extract``).
     """
     for child in root:
-        if child.tag.rpartition("...")[2] == "extract" and child.get("enabled") == "true":
+        if plain_tag(child) == "extract" and child.get("enabled") == "true":
             for connection in child.iter("connection"):
                 if connection.get("class") == "hyper":
                     return connection, False
@@ -127,23 +135,6 @@ def _hyper_connection(root: Element) -> tuple[Element, bool]:
         message = f"the .tds document has {len(live)} connections to a .hyper file, not one"
         raise PackageError(message)
     return live[0], True
-
-
-def _relations(root: Element) -> tuple[tuple[str, str], ...]:
-    found = {
-        tuple(relation.get("table", "").removeprefix("[").removesuffix("]").split("].["))
-        for relation in root.iter("relation")
-        if relation.get("type") == "table"
-    }
-    tables = []
-    for parts in sorted(found):
-        if len(parts) != 2:  # noqa: PLR2004 - [schema].[table]
-            message = (
-                f"the .tds document has a relation to '{'.'.join(parts)}', not [schema].[table]"
-            )
-            raise PackageError(message)
-        tables.append((parts[0].replace("]]", "]"), parts[1].replace("]]", "]")))
-    return tuple(tables)
 
 
 def _plain(name: str) -> str:

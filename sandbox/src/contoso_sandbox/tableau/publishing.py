@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from contoso_sandbox.tableau import errors
+from contoso_sandbox.tableau.document_checks import why_not_fitting
 from contoso_sandbox.tableau.hyper_actions import SOURCE, TARGET, Action, Verb, to_steps
 from contoso_sandbox.tableau.hyper_schema import (
     file_version,
@@ -37,6 +38,14 @@ class Mode(StrEnum):
     CREATE = "create"
     OVERWRITE = "overwrite"
     APPEND = "append"
+
+
+class Refusal(StrEnum):
+    """Where every packaged data source is refused, whatever it holds."""
+
+    NEVER = "never"
+    AT_ONCE = "at once"
+    IN_JOB = "in job"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,19 @@ class Publisher:
         self._projects = projects
         self._hyperd = hyperd
         self._product_version = product_version
+        #: Whether packaged data sources are refused, as a server may do with documents that
+        #: Desktop did not write.
+        self.refusal = Refusal.NEVER
+
+    def refuse(self, kind: str, when: Refusal) -> None:
+        """Turn a package away, if that is wanted at this point.
+
+        Raises:
+            RestError: 400011.
+        """
+        if kind == "tdsx" and self.refusal is when:
+            detail = "the document was not written by Tableau Desktop"
+            raise errors.unusable_file(detail)
 
     def check_name(self, publication: Publication) -> Datasource | None:
         """The data source that the publication replaces or extends, if any.
@@ -132,6 +154,7 @@ class Publisher:
 
     def _examine(self, publication: Publication) -> Examined:
         file = publication.file
+        self.refuse(publication.kind, Refusal.IN_JOB)
         if publication.kind == "hyper":
             content = self._look_into(file)
             if reason := why_not_publishable(content, self._product_version):
@@ -144,10 +167,8 @@ class Publisher:
         except PackageError as error:
             raise errors.unusable_file(str(error)) from error
         content = self._look_into(hyper)
-        for schema, table in manifest.tables:
-            if content.find(table, schema) is None:
-                detail = f"the .tds reads [{schema}].[{table}], which the extract does not hold"
-                raise errors.unusable_file(detail)
+        if manifest.content is not None and (reason := why_not_fitting(manifest.content, content)):
+            raise errors.unusable_file(reason)
         return Examined(hyper, file, live=manifest.live, content=content)
 
     def _look_into(self, hyper: Path) -> HyperContent:

@@ -14,6 +14,7 @@ from contoso_sandbox.tableau.connected_apps import ConnectedApps
 from contoso_sandbox.tableau.datasources import Datasources
 from contoso_sandbox.tableau.hyperd import Hyperd
 from contoso_sandbox.tableau.jobs import Job, Jobs, JobType
+from contoso_sandbox.tableau.packages import read_manifest
 from contoso_sandbox.tableau.projects import Projects
 from contoso_sandbox.tableau.publish_jobs import PublishWork
 from contoso_sandbox.tableau.publishing import Publisher
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from contoso_sandbox.tableau.datasource import Datasource
+    from contoso_sandbox.tableau.documents import Document
+    from contoso_sandbox.tableau.publishing import Refusal
     from contoso_sandbox.tableau.times import Clock
 
 _ADMINISTRATOR = "admin"
@@ -147,6 +150,26 @@ class TableauServer:
         """Add a user who may sign in by name and password."""
         self._rooms.accounts.add_user(name, password)
 
+    def refuse_packages(self, refusal: Refusal) -> None:
+        """Refuse every .tdsx from now on, at once or in its job; or take them again."""
+        self._rooms.publisher.refusal = refusal
+
+    def package(self, name: str) -> Document:
+        """What the document of a published .tdsx says.
+
+        Raises:
+            LookupError: there is no such data source, or it was not published as a package.
+        """
+        item = self._found(name, None)
+        content = None
+        if item.type == "tdsx":
+            with self._rooms.content:
+                content = read_manifest(self._rooms.datasources.package_file(item)).content
+        if content is None:
+            message = f"'{name}' is no live packaged data source"
+            raise LookupError(message)
+        return content
+
     def datasources(self) -> list[Datasource]:
         """All published data sources, in the order of their first publish."""
         return self._rooms.datasources.all()
@@ -167,6 +190,16 @@ class TableauServer:
         Raises:
             LookupError: there is no such data source, or more than one.
         """
+        item = self._found(name, project)
+        folder = self._exports / str(uuid.uuid4())
+        folder.mkdir()
+        copy = folder / f"{item.content_url}.hyper"
+        with self._rooms.content:
+            current = self._rooms.datasources.get(item.id)
+            shutil.copyfile(self._rooms.datasources.hyper_file(current), copy)
+        return copy
+
+    def _found(self, name: str, project: str | None) -> Datasource:
         found = [
             item
             for item in self.datasources()
@@ -175,13 +208,7 @@ class TableauServer:
         if len(found) != 1:
             message = f"{len(found)} published data sources are named '{name}'"
             raise LookupError(message)
-        folder = self._exports / str(uuid.uuid4())
-        folder.mkdir()
-        copy = folder / f"{found[0].content_url}.hyper"
-        with self._rooms.content:
-            current = self._rooms.datasources.get(found[0].id)
-            shutil.copyfile(self._rooms.datasources.hyper_file(current), copy)
-        return copy
+        return found[0]
 
     def close(self) -> None:
         """Stop the job thread and hyperd; undone jobs wait for the next server on the directory."""

@@ -9,15 +9,19 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline_core.errors import AuthError, ConfigError, PipelineError, TransientError
+from target_tableau_hyper.delivery.form import BARE, HYPER, attempt_of, choose_form
+from target_tableau_hyper.delivery.gather import gather
+from target_tableau_hyper.delivery.parcel import OneStream, SeveralStreams, Workshop
 from target_tableau_hyper.delivery.plan import Decision, Situation, Way, decide
 from target_tableau_hyper.delivery.publish import start_publish
-from target_tableau_hyper.delivery.update import actions, request_id, start_update
-from target_tableau_hyper.extract.manifest import Delivery, Manifest
+from target_tableau_hyper.delivery.refusal import JobFailedError, Refusal, refusal_of
+from target_tableau_hyper.delivery.update import request_id, start_update
+from target_tableau_hyper.extract.manifest import Delivery
 from target_tableau_hyper.tableau.datasources import find_datasource, stamp
 from target_tableau_hyper.tableau.jobs import FIRST_WAIT_S, Ending, JobResult, wait_for_job
 from target_tableau_hyper.tableau.projects import find_project
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
     import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 
+    from target_tableau_hyper.delivery.form import Form
+    from target_tableau_hyper.delivery.parcel import Parcel
     from target_tableau_hyper.loading import Sealed
     from target_tableau_hyper.run import Run
     from target_tableau_hyper.tableau.session import TableauSession
@@ -43,9 +49,9 @@ _EFFECT_WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of one extract."""
+    """What became of one data source."""
 
-    sealed: Sealed
+    parcel: Parcel
     decision: Decision
     seconds: float
 
@@ -63,8 +69,8 @@ class Courier:
         self._session = session
         self._projects: dict[str, TSC.ProjectItem] = {}
 
-    def deliver(self, sealed: Sealed) -> UnderWay:
-        """Deliver one extract, if it must be, and record it in manifest and ledger.
+    def deliver(self, parcel: Parcel) -> UnderWay:
+        """Deliver one data source, if it must be, and record it in manifest and ledger.
 
         Yields when the server has been given work: others can be given theirs meanwhile.
 
@@ -72,38 +78,60 @@ class Courier:
             PipelineError: it was not delivered; the manifest says so.
         """
         started = time.monotonic()
-        manifest = sealed.manifest
-        path = self._project_path(manifest)
+        path = parcel.project or self._session.settings.project
         project = self._project(path)
-        published = find_datasource(self._session, manifest.datasource, project)
-        decision = self._decide(sealed, path, published)
+        published = find_datasource(self._session, parcel.name, project)
+        form, attempt = self._form(parcel)
+        decision = self._decide(parcel, form, path, published)
         if decision.way is Way.NOTHING:
-            return Delivered(sealed, decision, time.monotonic() - started)
-        self._run.logger.info(
-            "%s: %s, because %s", manifest.datasource, decision.way.value, decision.why
-        )
+            return Delivered(parcel, decision, time.monotonic() - started)
+        self._run.logger.info("%s: %s, because %s", parcel.name, decision.way.value, decision.why)
+        refused = parcel.package_refused
         if decision.way is Way.UPDATE and published is not None:
             try:
-                delivery = yield from self._update(sealed, path, project, published)
-            except TransientError as error:
-                if not isinstance(error, JobFailedError):
-                    raise
+                delivery = yield from self._update(parcel, form, path, project, published)
+            except JobFailedError as error:
                 self._run.logger.warning("%s; publishing the whole extract instead", error)
                 decision = Decision(Way.OVERWRITE, "the update's job failed")
-                delivery = yield from self._overwrite(sealed, path, project)
+                delivery, refused = yield from self._overwrite(parcel, form, path, project, attempt)
         else:
-            delivery = yield from self._overwrite(sealed, path, project)
-        confirmed = replace(sealed, manifest=manifest.with_delivery(delivery))
-        sealed.store.update(confirmed.manifest)
-        return Delivered(confirmed, decision, time.monotonic() - started)
+            delivery, refused = yield from self._overwrite(parcel, form, path, project, attempt)
+        parcel.confirm(delivery, package_refused=refused)
+        return Delivered(parcel, decision, time.monotonic() - started)
 
-    def _decide(self, sealed: Sealed, path: str, published: TSC.DatasourceItem | None) -> Decision:
-        manifest, last = sealed.manifest, sealed.manifest.delivered
+    def _form(self, parcel: Parcel) -> tuple[Form, str]:
+        """How the data source shall travel, and what the server would refuse in that."""
+        description = parcel.describe()
+        if description.unknown:
+            self._run.logger.info(
+                "%s: folders name %s, which is no field or not only one",
+                parcel.name,
+                ", ".join(map(repr, description.unknown)),
+            )
+        attempt = attempt_of(
+            description,
+            server_url=self._session.settings.server_url,
+            api_version=str(self._session.server.version),
+        )
+        form = choose_form(
+            self._run.settings.package,
+            description,
+            refused=parcel.package_refused,
+            attempt=attempt,
+        )
+        if form.why:
+            self._run.logger.info("%s: only the bare file, because %s", parcel.name, form.why)
+        return form, attempt
+
+    def _decide(
+        self, parcel: Parcel, form: Form, path: str, published: TSC.DatasourceItem | None
+    ) -> Decision:
+        last = parcel.delivered
         here = (
             last is not None
             and published is not None
             and last.datasource_id == published.id
-            and (last.server, last.site, last.project, last.name) == self._place(manifest, path)
+            and (last.server, last.site, last.project, last.name) == self._place(parcel, path)
         )
         untouched = (
             here
@@ -115,36 +143,74 @@ class Courier:
             Situation(
                 mode=self._run.settings.publish,
                 delivered_sha=last.sha256 if here and last is not None else None,
-                sha=manifest.sha256,
-                base_sha=manifest.previous_sha256,
-                changed_rows=sealed.delta.rows,
-                total_rows=manifest.rows,
-                payload_bytes=sealed.payload.stat().st_size if sealed.payload else None,
-                schema_changed=sealed.delta.schema_changed,
-                replaced=sealed.delta.replaced,
+                sha=parcel.sha256,
+                base_sha=parcel.base_sha256,
+                changed_rows=parcel.delta.rows,
+                total_rows=parcel.rows,
+                payload_bytes=parcel.payload_bytes,
+                schema_changed=parcel.delta.schema_changed,
+                replaced=parcel.delta.replaced,
                 untouched=untouched,
+                redressed=here and last is not None and last.package != form.fingerprint,
             )
         )
 
     def _overwrite(
-        self, sealed: Sealed, path: str, project: TSC.ProjectItem
+        self, parcel: Parcel, form: Form, path: str, project: TSC.ProjectItem, attempt: str
+    ) -> Generator[None, None, tuple[Delivery, str | None]]:
+        """Publish the whole data source; one whose package is refused goes as the bare file.
+
+        Returns:
+            What was confirmed, and the attempt at a package not to make again.
+        """
+        if form.document is None:
+            delivery = yield from self._publish(parcel, form, path, project)
+            return delivery, parcel.package_refused
+        try:
+            delivery = yield from self._publish(parcel, form, path, project)
+        except PipelineError as error:
+            refusal = refusal_of(error)
+            if refusal is Refusal.NONE:
+                raise
+            reason = error
+        else:
+            return delivery, None
+        delivery = yield from self._publish(parcel, BARE, path, project)
+        self._run.logger.warning(
+            "data source %r: the server did not take its package (.tdsx), so the bare .hyper file "
+            "is published, without captions, descriptions and folders; set package to hyper if "
+            "that is right (%s)",
+            parcel.name,
+            reason,
+        )
+        # What was taken before will be taken again: then a failed job says nothing of packages.
+        taken_before = parcel.delivered is not None and parcel.delivered.package != HYPER
+        lasting = refusal is Refusal.CERTAIN or not taken_before
+        return delivery, attempt if lasting else None
+
+    def _publish(
+        self, parcel: Parcel, form: Form, path: str, project: TSC.ProjectItem
     ) -> Generator[None, None, Delivery]:
-        manifest = sealed.manifest
-        names = self._run.settings.datasource(manifest.stream)
         with self._run.ledger.effect(
-            "delivery", datasource=manifest.datasource, way="overwrite", sha256=manifest.sha256
+            "delivery",
+            datasource=parcel.name,
+            way="overwrite",
+            package=form.kind,
+            sha256=parcel.sha256,
         ) as effect:
+            file = parcel.hyper() if form.document is None else parcel.package(form.document)
             job = start_publish(
                 self._session,
-                sealed.store.extract,
-                name=manifest.datasource,
+                file,
+                name=parcel.name,
                 project=project,
-                description=names.description,
+                description=parcel.about,
+                kind=form.kind,
             )
             yield
-            result = self._wait(job, manifest.datasource)
-            found = self._published(manifest.datasource, project, job, result)
-            delivery = self._confirmed(manifest, path, found, job, "overwrite")
+            result = self._wait(job, parcel.name)
+            found = self._published(parcel.name, project, job, result)
+            delivery = self._confirmed(parcel, found, job, form=form, path=path, how="overwrite")
             effect.verified(
                 job_id=delivery.job_id,
                 datasource_id=delivery.datasource_id,
@@ -154,46 +220,39 @@ class Courier:
 
     def _update(
         self,
-        sealed: Sealed,
+        parcel: Parcel,
+        form: Form,
         path: str,
         project: TSC.ProjectItem,
         published: TSC.DatasourceItem,
     ) -> Generator[None, None, Delivery]:
-        manifest, delta = sealed.manifest, sealed.delta
-        assert sealed.payload is not None  # noqa: S101 - the plan asked for it
-        request = request_id(self._run.run_id, manifest.sha256)
+        request = request_id(self._run.run_id, parcel.sha256)
         with self._run.ledger.effect(
             "delivery",
-            datasource=manifest.datasource,
+            datasource=parcel.name,
             way="update",
-            sha256=manifest.sha256,
+            sha256=parcel.sha256,
             request_id=request,
         ) as effect:
-            # Appended rows may share a key with older ones, which an upsert would replace.
-            appending = self._run.settings.load_method == "append-only"
-            steps = actions(
-                () if appending else manifest.keys,
-                deletes=bool(delta.deleted),
-                upserts=bool(delta.inserted or delta.updated),
-            )
+            payload, steps = parcel.update()
             job = start_update(
                 self._session,
                 str(published.id),
-                sealed.payload,
+                payload,
                 steps,
                 request=request,
-                name=manifest.datasource,
+                name=parcel.name,
             )
             yield
-            result = self._wait(job, manifest.datasource)
+            result = self._wait(job, parcel.name)
             if result.ending is Ending.UNKNOWN:
                 message = f"job {job.id} was purged before it could be seen to succeed"
                 raise JobFailedError(message)
-            found = find_datasource(self._session, manifest.datasource, project)
+            found = find_datasource(self._session, parcel.name, project)
             if found is None:
-                message = f"data source {manifest.datasource!r} is gone after its update"
+                message = f"data source {parcel.name!r} is gone after its update"
                 raise JobFailedError(message)
-            delivery = self._confirmed(manifest, path, found, job, "update")
+            delivery = self._confirmed(parcel, found, job, form=form, path=path, how="update")
             effect.verified(
                 job_id=delivery.job_id,
                 datasource_id=delivery.datasource_id,
@@ -220,7 +279,7 @@ class Courier:
                 f"data source {name!r}: job {result.job_id} {result.ending.value} on the server "
                 f"({notes}); the next run delivers again"
             )
-            raise JobFailedError(message)
+            raise JobFailedError(message, cancelled=result.ending is Ending.CANCELLED)
         return result
 
     def _published(
@@ -250,15 +309,17 @@ class Courier:
 
     def _confirmed(
         self,
-        manifest: Manifest,
-        path: str,
+        parcel: Parcel,
         found: TSC.DatasourceItem,
         job: TSC.JobItem,
+        *,
+        form: Form,
+        path: str,
         how: str,
     ) -> Delivery:
-        server, site, project, name = self._place(manifest, path)
+        server, site, project, name = self._place(parcel, path)
         return Delivery(
-            sha256=manifest.sha256,
+            sha256=parcel.sha256,
             server=server,
             site=site,
             project=project,
@@ -269,15 +330,12 @@ class Courier:
             how=how,
             run_id=self._run.run_id,
             at=self._run.now(),
+            package=form.fingerprint,
         )
 
-    def _place(self, manifest: Manifest, path: str) -> tuple[str, str, str, str]:
+    def _place(self, parcel: Parcel, path: str) -> tuple[str, str, str, str]:
         settings = self._session.settings
-        return settings.server_url, settings.site, path, manifest.datasource
-
-    def _project_path(self, manifest: Manifest) -> str:
-        own = self._run.settings.datasource(manifest.stream).project
-        return own or self._session.settings.project
+        return settings.server_url, settings.site, path, parcel.name
 
     def _project(self, path: str) -> TSC.ProjectItem:
         if path not in self._projects:
@@ -295,18 +353,14 @@ def _shows(found: TSC.DatasourceItem, job: TSC.JobItem) -> bool:
     return bool(found.updated_at >= job.created_at - _CLOCK_GRAIN)
 
 
-class JobFailedError(TransientError):
-    """The server accepted the work and did not get it done."""
-
-
 class Deliveries:
     """Several deliveries under way at a time, all on one thread."""
 
     def __init__(self, run: Run) -> None:
         """Begin with none."""
         self._run = run
-        self._under_way: deque[tuple[Sealed, UnderWay]] = deque()
-        self.done: dict[str, Delivered] = {}
+        self._under_way: deque[tuple[Parcel, UnderWay]] = deque()
+        self.done: list[Delivered] = []
         self.failures: list[PipelineError] = []
 
     @property
@@ -314,11 +368,11 @@ class Deliveries:
         """Whether the next delivery would fail like one before."""
         return any(isinstance(error, (AuthError, ConfigError)) for error in self.failures)
 
-    def begin(self, extract: Sealed, delivery: UnderWay) -> None:
+    def begin(self, parcel: Parcel, delivery: UnderWay) -> None:
         """Give the server its work; waits for an earlier delivery where too many are under way."""
         self.finish(leave=_AT_ONCE - 1)
         if not self.hopeless:
-            self._go_on(extract, delivery)
+            self._go_on(parcel, delivery)
 
     def finish(self, *, leave: int = 0) -> None:
         """Go on until no more than ``leave`` are under way, the oldest first."""
@@ -330,35 +384,52 @@ class Deliveries:
         for _, delivery in self._under_way:
             delivery.close()
 
-    def _go_on(self, extract: Sealed, delivery: UnderWay) -> None:
+    def fail(self, name: str, error: PipelineError) -> None:
+        """Note what was not delivered."""
+        self._run.logger.warning("%s was not delivered: %s", name, error)
+        self.failures.append(error)
+
+    def _go_on(self, parcel: Parcel, delivery: UnderWay) -> None:
         """To the next point of waiting, or to the end."""
         try:
             next(delivery)
         except StopIteration as ended:
-            self.done[extract.manifest.stream] = ended.value
+            self.done.append(ended.value)
         except PipelineError as error:
-            name = extract.manifest.datasource
-            self._run.logger.warning("%s was not delivered: %s", name, error)
-            self.failures.append(error)
+            self.fail(parcel.name, error)
         else:
-            self._under_way.append((extract, delivery))
+            self._under_way.append((parcel, delivery))
 
 
 def deliver_all(run: Run, session: TableauSession, sealed: list[Sealed]) -> list[Delivered]:
-    """Deliver every extract; one data source's failure does not hold up the others.
+    """Deliver every data source; one's failure does not hold up the others.
 
     Up to ``_AT_ONCE`` jobs are under way on the server at a time: most of a small delivery is
-    waiting for a turn there.
+    waiting for a turn there. Data sources of several streams come last.
 
     Raises:
         PipelineError: the first failure, after all that was begun has ended. After a refused
             identity or a wrong setting nothing more is begun.
     """
     courier = Courier(run, session)
-    with closing(Deliveries(run)) as deliveries:
+    with Workshop(run) as workshop, closing(Deliveries(run)) as deliveries:
         for extract in sealed:
-            deliveries.begin(extract, courier.deliver(extract))
+            if run.settings.datasources.is_published_alone(extract.manifest.stream):
+                one = OneStream(run, extract, workshop)
+                deliveries.begin(one, courier.deliver(one))
+        brought = {extract.manifest.stream: extract for extract in sealed}
+        for settings in run.settings.datasources.combined.values():
+            if brought.keys().isdisjoint(settings.tables):
+                continue
+            try:
+                combined = gather(run, settings, brought)
+            except PipelineError as error:
+                deliveries.fail(settings.name, error)
+                continue
+            if combined is not None:
+                several = SeveralStreams(run, combined, workshop)
+                deliveries.begin(several, courier.deliver(several))
         deliveries.finish()
     if deliveries.failures:
         raise deliveries.failures[0]
-    return [deliveries.done[extract.manifest.stream] for extract in sealed]
+    return deliveries.done

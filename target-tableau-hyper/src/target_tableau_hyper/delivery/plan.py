@@ -32,6 +32,7 @@ class Situation:
         schema_changed: Columns differ from what is published.
         replaced: The table was replaced as a whole.
         untouched: The published data source is still as our last delivery left it.
+        redressed: It is to say other things of itself: captions, folders, relationships.
     """
 
     mode: str
@@ -44,6 +45,7 @@ class Situation:
     schema_changed: bool
     replaced: bool
     untouched: bool
+    redressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def decide(situation: Situation) -> Decision:
     An update (PATCH) carries only changed rows, so it is right only on top of exactly the rows that
     the delta starts from; it cannot add a column.
     """
-    if situation.delivered_sha == situation.sha and situation.untouched:
+    same = situation.delivered_sha == situation.sha and not situation.redressed
+    if same and situation.untouched:
         return Decision(Way.NOTHING, "nothing changed")
     obstacle = _obstacle(situation)
     if obstacle:
@@ -75,6 +78,7 @@ def _obstacle(situation: Situation) -> str:
         (situation.delivered_sha is None, "not delivered yet"),
         (situation.delivered_sha != situation.base_sha, "an earlier delivery was not confirmed"),
         (situation.schema_changed, "columns changed"),
+        (situation.redressed, "captions, folders or relationships changed"),
         (situation.replaced, "the table was replaced"),
         (situation.payload_bytes is None, "the changed rows are not at hand"),
         ((situation.payload_bytes or 0) > UPDATE_LIMIT_BYTES, "too much changed for one update"),

@@ -20,8 +20,11 @@ def start_publish(
     name: str,
     project: TSC.ProjectItem,
     description: str | None,
+    kind: str = "hyper",
 ) -> TSC.JobItem:
     """Upload ``extract`` and start the job that makes it the data source ``name``.
+
+    ``kind`` is what the file is: ``hyper`` or ``tdsx``.
 
     Overwriting keeps the data source's LUID, permissions and certification, and doing it twice is
     the same as doing it once, so a lost answer does no harm.
@@ -36,7 +39,7 @@ def start_publish(
         # ``datasources.publish`` would send files below 64 MB in one piece, held in memory.
         request, content_type = RequestFactory.Datasource.publish_req_chunked(item)  # type: ignore[no-untyped-call]
         url = (
-            f"{server.datasources.baseurl}?datasourceType=hyper&overwrite=true&asJob=true"
+            f"{server.datasources.baseurl}?datasourceType={kind}&overwrite=true&asJob=true"
             f"&uploadSessionId={upload_id}"
         )
         response = server.datasources.post_request(  # type: ignore[no-untyped-call]

@@ -34,6 +34,7 @@ class Delivery:
         how: ``overwrite`` or ``update``.
         run_id: The run that delivered.
         at: When it was confirmed.
+        package: Fingerprint of the package's document; ``hyper`` for the bare file.
     """
 
     sha256: str
@@ -47,6 +48,7 @@ class Delivery:
     how: str
     run_id: str
     at: str
+    package: str = "hyper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Manifest:
         previous_sha256: Of the file that the delta was applied to.
         delta: Counts of the run that sealed it.
         delivered: What Tableau confirmed last; ``None`` when nothing was ever delivered.
+        package_refused: The attempt at a package that the server refused.
     """
 
     stream: str
@@ -88,6 +91,7 @@ class Manifest:
     previous_sha256: str | None
     delta: dict[str, Any]
     delivered: Delivery | None = None
+    package_refused: str | None = None
 
     @property
     def figures(self) -> Figures:

@@ -30,7 +30,7 @@ _CHUNK_ROWS = 100_000
 _WIDE_DIGITS = 76
 
 
-def read_back(path: Path, columns: Sequence[TableColumn]) -> Figures:
+def read_back(path: Path, columns: Sequence[TableColumn], *, table: str = TABLE) -> Figures:
     """Rows and sums of the NUMERIC columns as pantab reads them; nothing may have the file open."""
     names = numerics(columns)
     values = ", ".join(map(quote, names)) or "CAST(1 AS BIGINT) AS one"
@@ -38,7 +38,7 @@ def read_back(path: Path, columns: Sequence[TableColumn]) -> Figures:
     # table.
     stream = pantab.frame_from_hyper_query(
         path,
-        f"SELECT {values} FROM {TABLE}",  # noqa: S608 - quoted
+        f"SELECT {values} FROM {table}",  # noqa: S608 - quoted
         return_type="stream",
         chunk_size=_CHUNK_ROWS,
     )

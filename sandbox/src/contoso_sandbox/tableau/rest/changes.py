@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from contoso_sandbox.tableau import errors, publish_jobs, refreshes
-from contoso_sandbox.tableau.publishing import Mode, Publication
+from contoso_sandbox.tableau.publishing import Mode, Publication, Refusal
 from contoso_sandbox.tableau.responses import Answer
 from contoso_sandbox.tableau.rest.call import BodyKind, Endpoint
 
@@ -44,6 +44,7 @@ def _publish(call: Call, folder: Path) -> Answer:
     project_id = (project and project.get("id")) or rooms.projects.default().id
     mode, kind = _mode(call), _kind(call)
     rooms.projects.get(project_id)
+    rooms.publisher.refuse(kind, Refusal.AT_ONCE)
     publication = Publication(
         file=_file(call, folder),
         kind=kind,
