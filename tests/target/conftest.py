@@ -120,6 +120,8 @@ def tableau(tableau_server: Tableau, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr("target_tableau_hyper.tableau.upload.PAUSE_S", 0.0)
     monkeypatch.setattr("target_tableau_hyper.tableau.transport.BACKOFF_S", 0.0)
     monkeypatch.setattr("target_tableau_hyper.tableau.jobs.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("target_tableau_hyper.delivery.confirm.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("target_tableau_hyper.delivery.confirm.EFFECT_WAIT_S", 0.3)
     tableau_server.server.requests.clear()
     yield tableau_server
     tableau_server.faulty.faults.clear()

@@ -227,7 +227,7 @@ def test_names_projects_and_descriptions(extracts: Extracts, tableau: Tableau, r
     extracts.run(FIRST, datasources=names, **tableau.config)
     (datasource,) = tableau.server.datasources()
     assert datasource.name == "General ledger, posted"
-    assert datasource.description == "Posted entries"
+    assert datasource.description.startswith("Posted entries\n\nAs of 20")
     assert extracts.manifest("general-ledger")["delivered"]["project"] == "Finance/Ledger"
     assert rows(tableau.server.hyper_file("General ledger, posted")) == rows(
         extracts.path("general-ledger")

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from target_tableau_hyper.delivery.plan import UPDATE_LIMIT_BYTES, Situation, Way, decide
+from target_tableau_hyper.delivery.plan import Situation, Way, decide
 from target_tableau_hyper.delivery.update import actions, request_id
+
+LIMIT = 100 * 2**20
 
 SMALL = Situation(
     mode="auto",
@@ -17,6 +19,7 @@ SMALL = Situation(
     changed_rows=10,
     total_rows=1000,
     payload_bytes=65_536,
+    limit_bytes=LIMIT,
     schema_changed=False,
     replaced=False,
     untouched=True,
@@ -43,15 +46,15 @@ SMALL = Situation(
         pytest.param({"schema_changed": True}, Way.OVERWRITE, id="columns changed"),
         pytest.param({"replaced": True}, Way.OVERWRITE, id="table was replaced"),
         pytest.param({"payload_bytes": None}, Way.OVERWRITE, id="changed rows not at hand"),
-        pytest.param({"payload_bytes": UPDATE_LIMIT_BYTES}, Way.UPDATE, id="largest update"),
-        pytest.param({"payload_bytes": UPDATE_LIMIT_BYTES + 1}, Way.OVERWRITE, id="too large"),
+        pytest.param({"payload_bytes": LIMIT}, Way.UPDATE, id="largest update"),
+        pytest.param({"payload_bytes": LIMIT + 1}, Way.OVERWRITE, id="too large"),
         pytest.param({"changed_rows": 500}, Way.UPDATE, id="half of the rows"),
         pytest.param({"changed_rows": 501}, Way.OVERWRITE, id="more than half of the rows"),
         pytest.param(
             {"changed_rows": 501, "mode": "update"}, Way.UPDATE, id="update mode has no such rule"
         ),
         pytest.param(
-            {"payload_bytes": UPDATE_LIMIT_BYTES + 1, "mode": "update"},
+            {"payload_bytes": LIMIT + 1, "mode": "update"},
             Way.OVERWRITE,
             id="update mode has the server's limit",
         ),

@@ -132,7 +132,7 @@ def test_three_streams_become_one_data_source(
 ) -> None:
     (datasource,) = tableau.server.datasources()
     assert (datasource.name, datasource.type) == ("Payables", "tdsx")
-    assert datasource.description == "Bills with lines and vendors"
+    assert datasource.description.startswith("Bills with lines and vendors\n\nAs of 20")
     assert datasource.live_to_hyper
     assert same(published)
     assert published.left_over() == []

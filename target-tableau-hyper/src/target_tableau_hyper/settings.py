@@ -10,6 +10,8 @@ from singer_sdk import typing as th
 
 from pipeline_core.errors import ConfigError
 from target_tableau_hyper import settings_datasources, settings_identity
+from target_tableau_hyper.delivery import settings as delivery_settings
+from target_tableau_hyper.delivery.settings import DeliverySettings
 from target_tableau_hyper.settings_datasources import Datasources, DatasourceSettings
 from target_tableau_hyper.settings_identity import identity_of
 
@@ -170,14 +172,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         description="Files travel in pieces of this size; Tableau takes at most 64 MB in one.",
         examples=[16],
     ),
-    th.Property(
-        "job_timeout",
-        th.IntegerType(minimum=1),
-        default=3600,
-        title="Job Timeout (s)",
-        description="How many seconds a publishing job on the server may take.",
-        examples=[3600],
-    ),
+    *delivery_settings.PROPERTIES,
     th.Property(
         "ledger_path",
         th.StringType,
@@ -228,6 +223,7 @@ class Settings:
     datasources: Datasources
     package: str
     tableau: TableauSettings | None
+    delivery: DeliverySettings
     ledger_path: Path | None
 
     @classmethod
@@ -250,6 +246,7 @@ class Settings:
             datasources=Datasources.from_config(config.get("datasources")),
             package=config["package"],
             tableau=_tableau(config),
+            delivery=DeliverySettings.from_config(config),
             ledger_path=Path(ledger_path) if ledger_path else None,
         )
 

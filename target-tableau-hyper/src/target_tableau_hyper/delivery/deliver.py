@@ -10,10 +10,13 @@ import time
 from collections import deque
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from pipeline_core.errors import AuthError, ConfigError, PipelineError, TransientError
+import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
+
+from pipeline_core.errors import AuthError, ConfigError, PipelineError
+from target_tableau_hyper.delivery.confirm import Confirmed, Witness
 from target_tableau_hyper.delivery.form import BARE, HYPER, attempt_of, choose_form
 from target_tableau_hyper.delivery.gather import gather
 from target_tableau_hyper.delivery.parcel import OneStream, SeveralStreams, Workshop
@@ -23,13 +26,11 @@ from target_tableau_hyper.delivery.refusal import JobFailedError, Refusal, refus
 from target_tableau_hyper.delivery.update import request_id, start_update
 from target_tableau_hyper.extract.manifest import Delivery
 from target_tableau_hyper.tableau.datasources import find_datasource, stamp
-from target_tableau_hyper.tableau.jobs import FIRST_WAIT_S, Ending, JobResult, wait_for_job
+from target_tableau_hyper.tableau.jobs import Ending, JobResult, wait_for_job
 from target_tableau_hyper.tableau.projects import find_project
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-    import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 
     from target_tableau_hyper.delivery.form import Form
     from target_tableau_hyper.delivery.parcel import Parcel
@@ -39,12 +40,6 @@ if TYPE_CHECKING:
 
 #: Jobs of ours on the server at a time. A site runs ten or more at once, and others want theirs.
 _AT_ONCE = 4
-
-#: ``updatedAt`` has whole seconds, the job's ``createdAt`` too.
-_CLOCK_GRAIN = timedelta(seconds=1)
-
-#: How long the effect of a purged job is waited for.
-_EFFECT_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +62,7 @@ class Courier:
         """Use a session that is signed in."""
         self._run = run
         self._session = session
+        self._witness = Witness(run, session)
         self._projects: dict[str, TSC.ProjectItem] = {}
 
     def deliver(self, parcel: Parcel) -> UnderWay:
@@ -93,9 +89,13 @@ class Courier:
             except JobFailedError as error:
                 self._run.logger.warning("%s; publishing the whole extract instead", error)
                 decision = Decision(Way.OVERWRITE, "the update's job failed")
-                delivery, refused = yield from self._overwrite(parcel, form, path, project, attempt)
+                delivery, refused = yield from self._overwrite(
+                    parcel, form, path, project, published, attempt=attempt
+                )
         else:
-            delivery, refused = yield from self._overwrite(parcel, form, path, project, attempt)
+            delivery, refused = yield from self._overwrite(
+                parcel, form, path, project, published, attempt=attempt
+            )
         parcel.confirm(delivery, package_refused=refused)
         return Delivered(parcel, decision, time.monotonic() - started)
 
@@ -148,6 +148,7 @@ class Courier:
                 changed_rows=parcel.delta.rows,
                 total_rows=parcel.rows,
                 payload_bytes=parcel.payload_bytes,
+                limit_bytes=self._run.settings.delivery.update_limit_bytes,
                 schema_changed=parcel.delta.schema_changed,
                 replaced=parcel.delta.replaced,
                 untouched=untouched,
@@ -156,7 +157,14 @@ class Courier:
         )
 
     def _overwrite(
-        self, parcel: Parcel, form: Form, path: str, project: TSC.ProjectItem, attempt: str
+        self,
+        parcel: Parcel,
+        form: Form,
+        path: str,
+        project: TSC.ProjectItem,
+        published: TSC.DatasourceItem | None,
+        *,
+        attempt: str,
     ) -> Generator[None, None, tuple[Delivery, str | None]]:
         """Publish the whole data source; one whose package is refused goes as the bare file.
 
@@ -164,10 +172,10 @@ class Courier:
             What was confirmed, and the attempt at a package not to make again.
         """
         if form.document is None:
-            delivery = yield from self._publish(parcel, form, path, project)
+            delivery = yield from self._publish(parcel, form, path, project, published)
             return delivery, parcel.package_refused
         try:
-            delivery = yield from self._publish(parcel, form, path, project)
+            delivery = yield from self._publish(parcel, form, path, project, published)
         except PipelineError as error:
             refusal = refusal_of(error)
             if refusal is Refusal.NONE:
@@ -175,7 +183,7 @@ class Courier:
             reason = error
         else:
             return delivery, None
-        delivery = yield from self._publish(parcel, BARE, path, project)
+        delivery = yield from self._publish(parcel, BARE, path, project, published)
         self._run.logger.warning(
             "data source %r: the server did not take its package (.tdsx), so the bare .hyper file "
             "is published, without captions, descriptions and folders; set package to hyper if "
@@ -189,8 +197,14 @@ class Courier:
         return delivery, attempt if lasting else None
 
     def _publish(
-        self, parcel: Parcel, form: Form, path: str, project: TSC.ProjectItem
+        self,
+        parcel: Parcel,
+        form: Form,
+        path: str,
+        project: TSC.ProjectItem,
+        published: TSC.DatasourceItem | None,
     ) -> Generator[None, None, Delivery]:
+        description = self._witness.description(parcel.about, published, as_of=parcel.as_of)
         with self._run.ledger.effect(
             "delivery",
             datasource=parcel.name,
@@ -199,18 +213,32 @@ class Courier:
             sha256=parcel.sha256,
         ) as effect:
             file = parcel.hyper() if form.document is None else parcel.package(form.document)
-            job = start_publish(
+            started = start_publish(
                 self._session,
                 file,
                 name=parcel.name,
                 project=project,
-                description=parcel.about,
+                description=description,
                 kind=form.kind,
+                adopted=partial(self._witness.adopted, parcel.name, project, published),
             )
             yield
-            result = self._wait(job, parcel.name)
-            found = self._published(parcel.name, project, job, result)
-            delivery = self._confirmed(parcel, found, job, form=form, path=path, how="overwrite")
+            if isinstance(started, TSC.JobItem):
+                result: JobResult | None = self._wait(started, parcel.name)
+                assert result is not None  # noqa: S101 - for the type checker
+                found = self._witness.publication(parcel.name, project, started, result)
+            else:
+                result, found = None, started
+            confirmed = self._witness.confirm(
+                *(parcel.name, project, found, result),
+                before=published,
+                said=description,
+                description=description,
+            )
+            job_id = result.job_id if result is not None else ""
+            delivery = self._delivery(
+                parcel, confirmed, job_id, form=form, path=path, how="overwrite"
+            )
             effect.verified(
                 job_id=delivery.job_id,
                 datasource_id=delivery.datasource_id,
@@ -227,6 +255,7 @@ class Courier:
         published: TSC.DatasourceItem,
     ) -> Generator[None, None, Delivery]:
         request = request_id(self._run.run_id, parcel.sha256)
+        description = self._witness.description(parcel.about, published, as_of=parcel.as_of)
         with self._run.ledger.effect(
             "delivery",
             datasource=parcel.name,
@@ -252,7 +281,15 @@ class Courier:
             if found is None:
                 message = f"data source {parcel.name!r} is gone after its update"
                 raise JobFailedError(message)
-            delivery = self._confirmed(parcel, found, job, form=form, path=path, how="update")
+            confirmed = self._witness.confirm(
+                *(parcel.name, project, found, result),
+                before=published,
+                said=published.description or "",
+                description=description,
+            )
+            delivery = self._delivery(
+                parcel, confirmed, result.job_id, form=form, path=path, how="update"
+            )
             effect.verified(
                 job_id=delivery.job_id,
                 datasource_id=delivery.datasource_id,
@@ -282,36 +319,11 @@ class Courier:
             raise JobFailedError(message, cancelled=result.ending is Ending.CANCELLED)
         return result
 
-    def _published(
-        self, name: str, project: TSC.ProjectItem, job: TSC.JobItem, result: JobResult
-    ) -> TSC.DatasourceItem:
-        """The data source as the job left it.
-
-        Of a purged job nobody can say that it succeeded, so its effect is waited for.
-
-        Raises:
-            TransientError: the data source does not show it.
-        """
-        wait_s, waited_s = FIRST_WAIT_S, 0.0
-        longest_s = _EFFECT_WAIT_S if result.ending is Ending.UNKNOWN else 0.0
-        while True:
-            found = find_datasource(self._session, name, project)
-            if found is not None and _shows(found, job):
-                return found
-            if waited_s >= longest_s:
-                message = (
-                    f"data source {name!r} does not show what job {job.id} published; the next run "
-                    "delivers again"
-                )
-                raise TransientError(message)
-            time.sleep(wait_s)
-            wait_s, waited_s = wait_s * 2, waited_s + wait_s
-
-    def _confirmed(
+    def _delivery(
         self,
         parcel: Parcel,
-        found: TSC.DatasourceItem,
-        job: TSC.JobItem,
+        confirmed: Confirmed,
+        job_id: str,
         *,
         form: Form,
         path: str,
@@ -324,9 +336,9 @@ class Courier:
             site=site,
             project=project,
             name=name,
-            datasource_id=str(found.id),
-            updated_at=stamp(found.updated_at),
-            job_id=str(job.id),
+            datasource_id=confirmed.datasource_id,
+            updated_at=confirmed.updated_at,
+            job_id=job_id,
             how=how,
             run_id=self._run.run_id,
             at=self._run.now(),
@@ -341,16 +353,6 @@ class Courier:
         if path not in self._projects:
             self._projects[path] = find_project(self._session, path)
         return self._projects[path]
-
-
-def _shows(found: TSC.DatasourceItem, job: TSC.JobItem) -> bool:
-    """Whether a data source changed since a job was created.
-
-    Both instants are the server's, so its clock may be wrong without harm.
-    """
-    if found.updated_at is None or job.created_at is None:
-        return True
-    return bool(found.updated_at >= job.created_at - _CLOCK_GRAIN)
 
 
 class Deliveries:

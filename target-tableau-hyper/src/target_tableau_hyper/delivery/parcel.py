@@ -54,6 +54,10 @@ class Parcel(Protocol):
         """Seal of what the run's changes start from."""
 
     @property
+    def as_of(self) -> str:
+        """ISO instant at which its data were found current."""
+
+    @property
     def rows(self) -> int:
         """How many it shall hold."""
 
@@ -146,6 +150,7 @@ class OneStream:
         self.about = self._settings.description
         self.sha256 = sealed.manifest.sha256
         self.base_sha256 = sealed.manifest.previous_sha256
+        self.as_of = sealed.manifest.as_of
         self.rows = sealed.manifest.rows
         self.delta = sealed.delta
         self.seconds = sealed.seconds
@@ -198,6 +203,7 @@ class SeveralStreams:
         self.about = combined.settings.description
         self.sha256 = combined.sha256
         self.base_sha256 = combined.base_sha256
+        self.as_of = min(manifest.as_of for manifest in combined.manifests.values())
         self.rows = combined.rows
         self.delta = combined.delta
         self.seconds = 0.0

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: Tableau takes at most 100 MB in one update of a data source.
-UPDATE_LIMIT_BYTES = 100 * 2**20
-
 
 class Way(StrEnum):
     """How a data source is brought up to date."""
@@ -29,6 +26,7 @@ class Situation:
         changed_rows: Rows in the delta.
         total_rows: Rows in the extract.
         payload_bytes: Size of the delta's file; ``None`` where there is none.
+        limit_bytes: Largest such file that the server takes.
         schema_changed: Columns differ from what is published.
         replaced: The table was replaced as a whole.
         untouched: The published data source is still as our last delivery left it.
@@ -42,6 +40,7 @@ class Situation:
     changed_rows: int
     total_rows: int
     payload_bytes: int | None
+    limit_bytes: int
     schema_changed: bool
     replaced: bool
     untouched: bool
@@ -81,7 +80,7 @@ def _obstacle(situation: Situation) -> str:
         (situation.redressed, "captions, folders or relationships changed"),
         (situation.replaced, "the table was replaced"),
         (situation.payload_bytes is None, "the changed rows are not at hand"),
-        ((situation.payload_bytes or 0) > UPDATE_LIMIT_BYTES, "too much changed for one update"),
+        ((situation.payload_bytes or 0) > situation.limit_bytes, "too much changed for one update"),
         (
             situation.mode == "auto" and situation.changed_rows * 2 > situation.total_rows,
             "more than half of the rows changed",

@@ -19,6 +19,7 @@ from target_tableau_hyper.tableau.failures import job_purged
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
+    from datetime import datetime
 
     import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 
@@ -52,11 +53,13 @@ class JobResult:
         job_id: Its LUID.
         ending: How it ended.
         notes: What the server said about it; often nothing.
+        completed_at: When it was over, by the server's clock.
     """
 
     job_id: str
     ending: Ending
     notes: str = ""
+    completed_at: datetime | None = None
 
 
 #: Codes of the REST API, "Query Job"; 3 is what Tableau Bridge reports.
@@ -75,7 +78,7 @@ def classify(job: TSC.JobItem) -> JobResult | None:
     ending = _ENDINGS.get(job.finish_code, Ending.FAILED)
     if ending is Ending.SUCCESS and any(note["type"] == "errorCode" for note in statuses):
         ending = Ending.FAILED  # seen in the field: code 0 and an error in the notes
-    return JobResult(str(job.id), ending, "; ".join(notes)[:500])
+    return JobResult(str(job.id), ending, "; ".join(notes)[:500], job.completed_at)
 
 
 def wait_for_job(
