@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from target_tableau_hyper.delivery.deliver import Delivered, deliver_all
+from target_tableau_hyper.delivery.outbox import Outbox
 from target_tableau_hyper.delivery.parcel import OneStream, Workshop
 from target_tableau_hyper.delivery.plan import Decision, Way
 from target_tableau_hyper.extract.figures import text
@@ -44,6 +45,8 @@ def finish_run(run: Run, pass_state_on: Callable[[], None]) -> None:
         _state(run, pass_state_on)
     _summarise(run, _deliver(run, sealed))
     if run.settings.state_after == "delivered":
+        for extract in sealed:
+            extract.store.settle()
         _state(run, pass_state_on)
     run.ledger.append("run.finished", streams=len(sealed))
 
@@ -94,13 +97,15 @@ def _deliver(run: Run, sealed: list[Sealed]) -> list[Delivered]:
                 )
                 for extract in sealed
             ]
-    if not sealed and TEST_STREAM not in run.streams:
+    testing = not sealed and TEST_STREAM in run.streams
+    outbox = Outbox(run, [extract.manifest.stream for extract in sealed])
+    if not (sealed or outbox or testing):
         return []
     with TableauSession(tableau, run.logger) as session:
-        if not sealed:
+        if testing:
             find_project(session, tableau.project)
             return []
-        return deliver_all(run, session, sealed)
+        return deliver_all(run, session, sealed, outbox)
 
 
 def _summarise(run: Run, delivered: list[Delivered]) -> None:

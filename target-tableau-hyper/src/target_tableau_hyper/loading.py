@@ -75,9 +75,17 @@ class Loader:
             elif work is None:
                 sealed.store.update(sealed.manifest)
             else:
+                if self._appends(sealed):
+                    sealed.store.keep_for_undo()
                 sealed.store.commit(work, sealed.manifest)
                 self._record(sealed)
         return kept
+
+    def _appends(self, sealed: Sealed) -> bool:
+        """Whether the rows would come twice, if the run ended before its STATE went out."""
+        settings = self._run.settings
+        appending = settings.load_method == "append-only" or not sealed.manifest.keys
+        return appending and settings.state_after == "delivered"
 
     def _has_columns(self, staged: StagedStream) -> bool:
         if not staged.columns:
@@ -89,6 +97,11 @@ class Loader:
         started = time.monotonic()
         run, settings = self._run, self._run.settings
         store = ExtractStore(settings.output_dir.resolve(), run.stem(staged.stream), staged.stream)
+        if store.roll_back():
+            run.logger.info(
+                "%s: the last run's rows were not acknowledged and come again; taken back",
+                staged.stream,
+            )
         old = store.load()
         if old is not None and self._brings_nothing(staged, old):
             merged = None
@@ -165,7 +178,12 @@ class Loader:
             previous_sha256=old.sha256 if old else None,
             delta=asdict(merged.delta),
             delivered=old.delivered if old else None,
+            pending=self._is_to_be_delivered(staged.stream),
         )
+
+    def _is_to_be_delivered(self, stream: str) -> bool:
+        settings = self._run.settings
+        return settings.tableau is not None and settings.datasources.is_published_alone(stream)
 
     def _running_engine(self) -> Engine:
         if self._engine is None:

@@ -30,12 +30,15 @@ from target_tableau_hyper.tableau.jobs import Ending, JobResult, wait_for_job
 from target_tableau_hyper.tableau.projects import find_project
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from target_tableau_hyper.delivery.form import Form
+    from target_tableau_hyper.delivery.outbox import Outbox
     from target_tableau_hyper.delivery.parcel import Parcel
+    from target_tableau_hyper.extract.manifest import Manifest
     from target_tableau_hyper.loading import Sealed
     from target_tableau_hyper.run import Run
+    from target_tableau_hyper.settings_datasources import CombinedSettings
     from target_tableau_hyper.tableau.session import TableauSession
 
 #: Jobs of ours on the server at a time. A site runs ten or more at once, and others want theirs.
@@ -403,8 +406,12 @@ class Deliveries:
             self._under_way.append((parcel, delivery))
 
 
-def deliver_all(run: Run, session: TableauSession, sealed: list[Sealed]) -> list[Delivered]:
+def deliver_all(
+    run: Run, session: TableauSession, sealed: list[Sealed], outbox: Outbox
+) -> list[Delivered]:
     """Deliver every data source; one's failure does not hold up the others.
+
+    What earlier runs did not get delivered goes along.
 
     Up to ``_AT_ONCE`` jobs are under way on the server at a time: most of a small delivery is
     waiting for a turn there. Data sources of several streams come last.
@@ -413,25 +420,57 @@ def deliver_all(run: Run, session: TableauSession, sealed: list[Sealed]) -> list
         PipelineError: the first failure, after all that was begun has ended. After a refused
             identity or a wrong setting nothing more is begun.
     """
-    courier = Courier(run, session)
     with Workshop(run) as workshop, closing(Deliveries(run)) as deliveries:
+        dispatch = _Dispatch(run, Courier(run, session), workshop, deliveries)
         for extract in sealed:
-            if run.settings.datasources.is_published_alone(extract.manifest.stream):
-                one = OneStream(run, extract, workshop)
-                deliveries.begin(one, courier.deliver(one))
+            dispatch.one(extract)
+        for stem, manifest in outbox.extracts:
+            dispatch.pending(outbox, stem, manifest)
         brought = {extract.manifest.stream: extract for extract in sealed}
         for settings in run.settings.datasources.combined.values():
-            if brought.keys().isdisjoint(settings.tables):
-                continue
-            try:
-                combined = gather(run, settings, brought)
-            except PipelineError as error:
-                deliveries.fail(settings.name, error)
-                continue
-            if combined is not None:
-                several = SeveralStreams(run, combined, workshop)
-                deliveries.begin(several, courier.deliver(several))
+            if settings in outbox.combined or not brought.keys().isdisjoint(settings.tables):
+                dispatch.several(settings, brought)
         deliveries.finish()
     if deliveries.failures:
         raise deliveries.failures[0]
     return deliveries.done
+
+
+@dataclass(frozen=True, slots=True)
+class _Dispatch:
+    """Hands parcels to the courier; what cannot be made a parcel of counts as not delivered."""
+
+    run: Run
+    courier: Courier
+    workshop: Workshop
+    deliveries: Deliveries
+
+    def one(self, extract: Sealed) -> None:
+        """The data source of one stream, where it has one of its own."""
+        if self.run.settings.datasources.is_published_alone(extract.manifest.stream):
+            parcel = OneStream(self.run, extract, self.workshop)
+            self.deliveries.begin(parcel, self.courier.deliver(parcel))
+
+    def pending(self, outbox: Outbox, stem: str, manifest: Manifest) -> None:
+        """What an earlier run sealed and did not deliver."""
+        try:
+            extract = outbox.open(stem, manifest)
+        except PipelineError as error:
+            self.deliveries.fail(manifest.datasource, error)
+            return
+        if extract is not None:
+            self.run.logger.info(
+                "%s: the delivery of run %s is made up for", manifest.datasource, manifest.run_id
+            )
+            self.one(extract)
+
+    def several(self, settings: CombinedSettings, brought: Mapping[str, Sealed]) -> None:
+        """A data source of several streams."""
+        try:
+            combined = gather(self.run, settings, brought)
+        except PipelineError as error:
+            self.deliveries.fail(settings.name, error)
+            return
+        if combined is not None:
+            parcel = SeveralStreams(self.run, combined, self.workshop)
+            self.deliveries.begin(parcel, self.courier.deliver(parcel))

@@ -73,6 +73,7 @@ class Manifest:
         delta: Counts of the run that sealed it.
         delivered: What Tableau confirmed last; ``None`` when nothing was ever delivered.
         package_refused: The attempt at a package that the server refused.
+        pending: Sealed for Tableau, and not delivered yet.
     """
 
     stream: str
@@ -92,6 +93,7 @@ class Manifest:
     delta: dict[str, Any]
     delivered: Delivery | None = None
     package_refused: str | None = None
+    pending: bool = False
 
     @property
     def figures(self) -> Figures:
@@ -105,7 +107,7 @@ class Manifest:
 
     def with_delivery(self, delivery: Delivery) -> Manifest:
         """The same seal with a newer delivery."""
-        return replace(self, delivered=delivery)
+        return replace(self, delivered=delivery, pending=False)
 
     def write(self, path: Path) -> None:
         """Put it on disk, whole."""

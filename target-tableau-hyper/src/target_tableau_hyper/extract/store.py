@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError, IntegrityError
-from pipeline_core.files import replace_durably
+from pipeline_core.files import replace_durably, write_atomically
 from target_tableau_hyper.extract.engine import TABLE, start_engine
 from target_tableau_hyper.extract.manifest import Manifest, sha256_of
 
@@ -27,6 +27,14 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,98}[A-Za-z0-9_]|[A-Za-z0-9_
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 _SUFFIX = ".hyper"
+
+MANIFEST_SUFFIX = ".manifest.json"
+
+#: Where extracts lie as they were before a run whose STATE has not gone out.
+_UNDO = ".undo"
+
+#: Marks that there was none.
+_NOTHING = ".nothing"
 
 #: An extract holds a ledger: not for every user of the machine.
 _MODE = 0o640
@@ -78,7 +86,11 @@ class ExtractStore:
     @property
     def manifest(self) -> Path:
         """Its manifest."""
-        return self.directory / f"{self.stem}.manifest.json"
+        return self.directory / f"{self.stem}{MANIFEST_SUFFIX}"
+
+    @property
+    def _undo(self) -> Path:
+        return self.directory / _UNDO
 
     @property
     def _next(self) -> Path:
@@ -141,6 +153,49 @@ class ExtractStore:
         manifest.write(self._next)
         replace_durably(work, self.extract)
         replace_durably(self._next, self.manifest)
+
+    def keep_for_undo(self) -> None:
+        """Keep the extract as it is now, until :meth:`settle`; see :meth:`roll_back`."""
+        self._undo.mkdir(exist_ok=True)
+        if not self.extract.exists():
+            write_atomically(self._undo / f"{self.stem}{_NOTHING}", b"", mode=_MODE)
+            return
+        kept = self._undo / self.extract.name
+        kept.unlink(missing_ok=True)
+        kept.hardlink_to(self.extract)  # the file itself is replaced, never changed
+        write_atomically(self._undo / self.manifest.name, self.manifest.read_bytes(), mode=_MODE)
+
+    def roll_back(self) -> bool:
+        """Return to the extract of before a run that appended rows and whose STATE never went out.
+
+        The tap will send those rows again. Of rows that are found by a key that does no harm, but
+        appended ones would stand there twice.
+
+        Returns:
+            Whether there was anything to take back.
+        """
+        nothing = self._undo / f"{self.stem}{_NOTHING}"
+        before, manifest = self._undo / self.extract.name, self._undo / self.manifest.name
+        if nothing.exists():
+            self._next.unlink(missing_ok=True)
+            self.manifest.unlink(missing_ok=True)
+            self.extract.unlink(missing_ok=True)
+        elif manifest.exists():
+            self._next.unlink(missing_ok=True)
+            restored = self._undo / f"{self.stem}.restored"
+            restored.unlink(missing_ok=True)
+            restored.hardlink_to(before)
+            replace_durably(restored, self.extract)
+            write_atomically(self.manifest, manifest.read_bytes())
+        else:
+            return False
+        self.settle()
+        return True
+
+    def settle(self) -> None:
+        """What the run wrote stays: its STATE is about to go out."""
+        for name in (f"{self.stem}{_NOTHING}", self.manifest.name, self.extract.name):
+            (self._undo / name).unlink(missing_ok=True)
 
     def update(self, manifest: Manifest) -> None:
         """Write what changed beside the extract: a delivery, a newer ``as_of``."""
