@@ -42,7 +42,7 @@ DATA_SOURCES = {
 
 
 #: The data source of several streams, and the entity sets that are its tables.
-SEVERAL = "Pending vendor invoices"
+SEVERAL = "Payables"
 TABLES = ("VendorGroups", "VendorInvoiceHeaders", "VendorInvoiceLines", "VendorsV2")
 
 

@@ -51,7 +51,7 @@ class Place:
     @property
     def label(self) -> str:
         """How people are told of it."""
-        return self.datasource if self.table == _ONLY else f"{self.datasource}: {self.table}"
+        return self.datasource if self.table == _ONLY else f"{self.datasource}.{self.table}"
 
 
 @dataclass(frozen=True, slots=True)
