@@ -44,6 +44,7 @@ class Backgrounder:
         database: Database,
         content: threading.RLock,
         seconds: float,
+        longer: Callable[[Job], float] = lambda _: 0.0,
     ) -> None:
         """Start the thread; jobs that an earlier server left undone are done first.
 
@@ -53,12 +54,14 @@ class Backgrounder:
             database: Where the short part and the end of a job become one transaction.
             content: Held while published data change.
             seconds: Least time from the creation of a job to its end.
+            longer: How much more than that a job takes.
         """
         self._jobs = jobs
         self._work = work
         self._database = database
         self._content = content
         self._seconds = seconds
+        self._longer = longer
         self._changed = threading.Condition()
         self._stopping = False
         self._queue = deque(
@@ -100,9 +103,10 @@ class Backgrounder:
                 if self._stopping:
                     return
                 job_id, created = self._queue.popleft()
-            self._wait(job_id, created + self._seconds * _PENDING_SHARE)
+            seconds = self._seconds + self._longer(self._jobs.get(job_id))
+            self._wait(job_id, created + seconds * _PENDING_SHARE)
             if not self._stopping and self._jobs.start(job_id):
-                self._wait(job_id, created + self._seconds)
+                self._wait(job_id, created + seconds)
                 if not self._stopping:
                     self._do(job_id)
 
