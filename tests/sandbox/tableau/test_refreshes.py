@@ -158,6 +158,20 @@ def test_a_slow_workbook_is_queued_once_and_can_be_cancelled(
     assert time.monotonic() - started < 30
 
 
+def test_a_held_refresh_runs_until_it_is_let_go_of(running: Running, client: Client) -> None:
+    book = running.server.add_workbook(unique("Held"))
+    running.server.refreshes.hold(book.name)
+    job = client.workbooks.refresh(book.id)
+    assert job is not None
+    deadline = time.monotonic() + 30
+    while client.jobs.get_by_id(job.id).started_at is None:
+        assert time.monotonic() < deadline
+    assert client.workbooks.refresh(book.id) is None, "one that runs counts as queued"
+    assert client.jobs.get_by_id(job.id).completed_at is None
+    running.server.refreshes.let_go(book.name)
+    assert refreshed(client, job).finish_code == 0
+
+
 def test_a_workbook_goes_with_its_project_and_then_is_404(running: Running, client: Client) -> None:
     project = client.projects.create(TSC.ProjectItem(unique("Folder")))
     kept = running.server.add_workbook(unique("Book"))

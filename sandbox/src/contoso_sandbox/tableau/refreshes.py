@@ -40,14 +40,23 @@ class RefreshScript:
     _failures: dict[str, list[str]] = field(default_factory=dict)
     _seconds: dict[str, float] = field(default_factory=dict)
     _sources: dict[str, Callable[[], Path]] = field(default_factory=dict)
+    _held: set[str] = field(default_factory=set)
 
     def fail(self, name: str, note: str = "", *, times: int = 1) -> None:
         """Let the next refreshes fail with ``note``; an empty one gives no reason."""
         self._failures.setdefault(name, []).extend([note] * times)
 
     def slow(self, name: str, seconds: float) -> None:
-        """Let refreshes take that much longer than other jobs."""
+        """Let refreshes, those under way too, take that much longer than other jobs."""
         self._seconds[name] = seconds
+
+    def hold(self, name: str) -> None:
+        """Let refreshes begin, and run until they are let go of."""
+        self._held.add(name)
+
+    def let_go(self, name: str) -> None:
+        """Let refreshes that are held come to their end."""
+        self._held.discard(name)
 
     def source(self, name: str, read: Callable[[], Path]) -> None:
         """Put a source behind a data source: a function that writes a new ``.hyper`` file."""
@@ -58,10 +67,15 @@ class RefreshScript:
         self._failures.clear()
         self._seconds.clear()
         self._sources.clear()
+        self._held.clear()
 
     def seconds(self, job: Job) -> float:
         """How much longer than usual a job takes."""
         return self._seconds.get(job.datasource_name, 0.0) if job.type is JobType.REFRESH else 0.0
+
+    def is_held(self, job: Job) -> bool:
+        """Whether a job that runs must go on running."""
+        return job.type is JobType.REFRESH and job.datasource_name in self._held
 
     def next_failure(self, name: str) -> str | None:
         """The note of the failure that is due, used up; ``None`` where none is."""

@@ -104,14 +104,21 @@ class TableauServer:
             {
                 JobType.PUBLISH: PublishWork(publisher, jobs).prepare,
                 JobType.UPDATE: Updater(datasources, jobs, self._hyperd).prepare,
-                JobType.REFRESH: RefreshWork(
-                    datasources, workbooks, jobs, self.refreshes, clock
-                ).prepare,
             },
             database=self._database,
             content=content,
             seconds=job_seconds,
+        )
+        # A refresh that takes long holds up no publish.
+        refresh = RefreshWork(datasources, workbooks, jobs, self.refreshes, clock)
+        self._refreshing = Backgrounder(
+            jobs,
+            {JobType.REFRESH: refresh.prepare},
+            database=self._database,
+            content=content,
+            seconds=job_seconds,
             longer=self.refreshes.seconds,
+            held=self.refreshes.is_held,
         )
         self._rooms = Rooms(
             product_version=product_version,
@@ -131,7 +138,7 @@ class TableauServer:
             updates=Updates(self._database, clock, uploads, jobs, self._worker),
             jobs=jobs,
             worker=self._worker,
-            refreshes=Refreshes(self._database, jobs, self._worker, clock),
+            refreshes=Refreshes(self._database, jobs, self._refreshing, clock),
             scratch=scratch,
             content=content,
         )
@@ -214,8 +221,9 @@ class TableauServer:
         return copy
 
     def close(self) -> None:
-        """Stop the job thread and hyperd; undone jobs wait for the next server on the directory."""
+        """Stop the job threads and hyperd; undone jobs wait for the next server on this state."""
         self._worker.close()
+        self._refreshing.close()
         self._hyperd.close()
         self._database.close()
         shutil.rmtree(self._exports, ignore_errors=True)
