@@ -13,6 +13,7 @@ from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
     HyperProcess,
     Telemetry,
 )
+from tests.target.dependents import Dependents
 from tests.target.faults import Faulty
 from tests.target.harness import TEST_TOKEN, TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
 
@@ -123,6 +124,20 @@ def tableau(tableau_server: Tableau, monkeypatch: pytest.MonkeyPatch) -> Iterato
     yield tableau_server
     tableau_server.faulty.faults.clear()
     tableau_server.faulty.header_names.clear()
+    tableau_server.server.refreshes.clear()
     with tableau_server.client() as client:
+        for job in tableau_server.server.jobs():
+            if job.completed_at is None:
+                client.jobs.cancel(job.id)
+        for workbook in tableau_server.server.workbooks():
+            client.workbooks.delete(workbook.id)
         for datasource in tableau_server.server.datasources():
             client.datasources.delete(datasource.id)
+
+
+@pytest.fixture
+def dependents(tableau: Tableau, engines: dict[int, Engine], tmp_path: Path) -> Dependents:
+    """Makes what depends on delivered data."""
+    made = Dependents(tableau, engines[3], tmp_path, first_job=len(tableau.server.jobs()))
+    made.project_id()
+    return made

@@ -8,6 +8,7 @@ from target_tableau_hyper.delivery.deliver import Delivered, deliver_all
 from target_tableau_hyper.delivery.plan import Decision, Way
 from target_tableau_hyper.extract.figures import text
 from target_tableau_hyper.loading import Loader
+from target_tableau_hyper.refresh.dependents import Dependents
 from target_tableau_hyper.run import TEST_STREAM
 from target_tableau_hyper.tableau.projects import find_project
 from target_tableau_hyper.tableau.session import TableauSession
@@ -41,9 +42,13 @@ def finish_run(run: Run, pass_state_on: Callable[[], None]) -> None:
     sealed = Loader(run).load()
     if run.settings.state_after == "sealed":
         _state(run, pass_state_on)
-    _summarise(run, _deliver(run, sealed))
+    dependents = Dependents(run)
+    delivered = _deliver(run, sealed, dependents)
+    _summarise(run, delivered)
     if run.settings.state_after == "delivered":
         _state(run, pass_state_on)
+    if TEST_STREAM not in run.streams:
+        dependents.refresh(delivered)
     run.ledger.append("run.finished", streams=len(sealed))
 
 
@@ -82,7 +87,7 @@ def _state(run: Run, pass_state_on: Callable[[], None]) -> None:
     run.ledger.append("state.written", after=run.settings.state_after)
 
 
-def _deliver(run: Run, sealed: list[Sealed]) -> list[Delivered]:
+def _deliver(run: Run, sealed: list[Sealed], dependents: Dependents) -> list[Delivered]:
     """Deliver what is sealed; a test run only shows that it could."""
     tableau = run.settings.tableau
     if tableau is None:
@@ -94,7 +99,9 @@ def _deliver(run: Run, sealed: list[Sealed]) -> list[Delivered]:
     with TableauSession(tableau, run.logger) as session:
         if not sealed:
             find_project(session, tableau.project)
+            dependents.find(session)
             return []
+        dependents.announce(session)
         return deliver_all(run, session, sealed)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from pipeline_core.errors import ConfigError
+from target_tableau_hyper.refresh.settings import REFRESH_PROPERTY, RefreshSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -200,6 +201,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         description="How many seconds a publishing job on the server may take.",
         examples=[3600],
     ),
+    REFRESH_PROPERTY,
     th.Property(
         "ledger_path",
         th.StringType,
@@ -262,6 +264,7 @@ class Settings:
     validate_records: bool
     datasources: Mapping[str, DatasourceSettings]
     tableau: TableauSettings | None
+    refresh: RefreshSettings
     ledger_path: Path | None
 
     @classmethod
@@ -286,6 +289,7 @@ class Settings:
                 for stream, names in (config.get("datasources") or {}).items()
             },
             tableau=_tableau(config),
+            refresh=RefreshSettings.from_config(config),
             ledger_path=Path(ledger_path) if ledger_path else None,
         )
 
