@@ -13,6 +13,7 @@ from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
     HyperProcess,
     Telemetry,
 )
+from tests.target.commands import Commands
 from tests.target.dependents import Dependents
 from tests.target.faults import Faulty
 from tests.target.harness import TEST_TOKEN, TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
@@ -141,3 +142,13 @@ def dependents(tableau: Tableau, engines: dict[int, Engine], tmp_path: Path) -> 
     made = Dependents(tableau, engines[3], tmp_path, first_job=len(tableau.server.jobs()))
     made.project_id()
     return made
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Commands:
+    """The command with its subcommands, in this process."""
+    # The SDK would bind its log handlers to one test's stderr for good.
+    monkeypatch.setattr("singer_sdk.plugin_base._setup_console_logging", lambda **_: None)
+    return Commands(tmp_path, monkeypatch, capsys)

@@ -59,6 +59,13 @@ Examples:
   target-tableau-hyper --about --format markdown
 
 \b
+Commands beside it (each with --help):
+  target-tableau-hyper refresh    refresh data sources and workbooks of a site
+  target-tableau-hyper publish    deliver sealed extracts without Singer input
+  target-tableau-hyper verify     check extracts against their seals
+  target-tableau-hyper inspect    show what is in a .hyper file
+
+\b
 Settings come from --config FILE (repeatable) and, with --config ENV, from
 TARGET_TABLEAU_HYPER_<SETTING>; --about lists them.
 
@@ -105,7 +112,7 @@ class HyperTarget(Target):
         super().__init__(**kwargs)
         for name in _SECRETS:
             REDACTOR.add(str(self.config.get(name) or ""))
-        self.run = Run(Settings.from_config(self.config), self.logger)
+        self.run = self._new_run()
         #: ``version`` of the message that is being processed.
         self.version_in_hand: int | None = None
         #: ``_sdc_deleted_at`` of the record that is being mapped.
@@ -115,6 +122,9 @@ class HyperTarget(Target):
         self._lanes: dict[str, tuple[HyperSink, Tally]] = {}
         self._counted = 0
         self._told_at = time.monotonic()
+
+    def _new_run(self) -> Run:
+        return Run(Settings.from_config(self.config), self.logger)
 
     def _guard(self) -> AbstractContextManager[None]:
         return self.run.guard()
