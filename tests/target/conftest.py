@@ -13,6 +13,8 @@ from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
     HyperProcess,
     Telemetry,
 )
+from tests.target.commands import Commands
+from tests.target.dependents import Dependents
 from tests.target.faults import Faulty
 from tests.target.harness import TEST_TOKEN, TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
 
@@ -126,6 +128,30 @@ def tableau(tableau_server: Tableau, monkeypatch: pytest.MonkeyPatch) -> Iterato
     yield tableau_server
     tableau_server.faulty.faults.clear()
     tableau_server.faulty.header_names.clear()
+    tableau_server.server.refreshes.clear()
     with tableau_server.client() as client:
+        for job in tableau_server.server.jobs():
+            if job.completed_at is None:
+                client.jobs.cancel(job.id)
+        for workbook in tableau_server.server.workbooks():
+            client.workbooks.delete(workbook.id)
         for datasource in tableau_server.server.datasources():
             client.datasources.delete(datasource.id)
+
+
+@pytest.fixture
+def dependents(tableau: Tableau, engines: dict[int, Engine], tmp_path: Path) -> Dependents:
+    """Makes what depends on delivered data."""
+    made = Dependents(tableau, engines[3], tmp_path, first_job=len(tableau.server.jobs()))
+    made.project_id()
+    return made
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Commands:
+    """The command with its subcommands, in this process."""
+    # The SDK would bind its log handlers to one test's stderr for good.
+    monkeypatch.setattr("singer_sdk.plugin_base._setup_console_logging", lambda **_: None)
+    return Commands(tmp_path, monkeypatch, capsys)

@@ -10,6 +10,7 @@ from target_tableau_hyper.delivery.parcel import OneStream, Workshop
 from target_tableau_hyper.delivery.plan import Decision, Way
 from target_tableau_hyper.extract.figures import text
 from target_tableau_hyper.loading import Loader
+from target_tableau_hyper.refresh.dependents import Dependents
 from target_tableau_hyper.run import TEST_STREAM
 from target_tableau_hyper.tableau.projects import find_project
 from target_tableau_hyper.tableau.session import TableauSession
@@ -43,11 +44,15 @@ def finish_run(run: Run, pass_state_on: Callable[[], None]) -> None:
     sealed = Loader(run).load()
     if run.settings.state_after == "sealed":
         _state(run, pass_state_on)
-    _summarise(run, _deliver(run, sealed))
+    dependents = Dependents(run)
+    delivered = _deliver(run, sealed, dependents)
+    _summarise(run, delivered)
     if run.settings.state_after == "delivered":
         for extract in sealed:
             extract.store.settle()
         _state(run, pass_state_on)
+    if TEST_STREAM not in run.streams:
+        dependents.refresh(delivered)
     run.ledger.append("run.finished", streams=len(sealed))
 
 
@@ -86,7 +91,7 @@ def _state(run: Run, pass_state_on: Callable[[], None]) -> None:
     run.ledger.append("state.written", after=run.settings.state_after)
 
 
-def _deliver(run: Run, sealed: list[Sealed]) -> list[Delivered]:
+def _deliver(run: Run, sealed: list[Sealed], dependents: Dependents) -> list[Delivered]:
     """Deliver what is sealed; a test run only shows that it could."""
     tableau = run.settings.tableau
     if tableau is None:
@@ -104,7 +109,9 @@ def _deliver(run: Run, sealed: list[Sealed]) -> list[Delivered]:
     with TableauSession(tableau, run.logger) as session:
         if testing:
             find_project(session, tableau.project)
+            dependents.find(session)
             return []
+        dependents.announce(session)
         return deliver_all(run, session, sealed, outbox)
 
 

@@ -12,6 +12,7 @@ from pipeline_core.errors import ConfigError
 from target_tableau_hyper import settings_datasources, settings_identity
 from target_tableau_hyper.delivery import settings as delivery_settings
 from target_tableau_hyper.delivery.settings import DeliverySettings
+from target_tableau_hyper.refresh.settings import REFRESH_PROPERTY, RefreshSettings
 from target_tableau_hyper.settings_datasources import Datasources, DatasourceSettings
 from target_tableau_hyper.settings_identity import identity_of
 
@@ -173,6 +174,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         examples=[16],
     ),
     *delivery_settings.PROPERTIES,
+    REFRESH_PROPERTY,
     th.Property(
         "ledger_path",
         th.StringType,
@@ -224,6 +226,7 @@ class Settings:
     package: str
     tableau: TableauSettings | None
     delivery: DeliverySettings
+    refresh: RefreshSettings
     ledger_path: Path | None
 
     @classmethod
@@ -247,6 +250,7 @@ class Settings:
             package=config["package"],
             tableau=_tableau(config),
             delivery=DeliverySettings.from_config(config),
+            refresh=RefreshSettings.from_config(config),
             ledger_path=Path(ledger_path) if ledger_path else None,
         )
 

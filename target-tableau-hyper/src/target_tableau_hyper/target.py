@@ -56,6 +56,13 @@ Examples:
   target-tableau-hyper --about --format markdown
 
 \b
+Commands beside it (each with --help):
+  target-tableau-hyper refresh    refresh data sources and workbooks of a site
+  target-tableau-hyper publish    deliver sealed extracts without Singer input
+  target-tableau-hyper verify     check extracts against their seals
+  target-tableau-hyper inspect    show what is in a .hyper file
+
+\b
 Settings come from --config FILE (repeatable) and, with --config ENV, from
 TARGET_TABLEAU_HYPER_<SETTING>; --about lists them.
 
@@ -96,9 +103,7 @@ class HyperTarget(Target):
         """
         kwargs["message_reader"] = kwargs.get("message_reader") or MessageReader(self._guard)
         super().__init__(**kwargs)
-        self.run = Run(
-            Settings.from_config(self.config), self.logger, secret_uses=self._secret_uses
-        )
+        self.run = self._new_run()
         #: ``version`` of the message that is being processed.
         self.version_in_hand: int | None = None
         #: ``_sdc_deleted_at`` of the record that is being mapped.
@@ -108,6 +113,9 @@ class HyperTarget(Target):
         self._lanes: dict[str, tuple[HyperSink, Tally]] = {}
         self._counted = 0
         self._told_at = time.monotonic()
+
+    def _new_run(self) -> Run:
+        return Run(Settings.from_config(self.config), self.logger, secret_uses=self._secret_uses)
 
     def _guard(self) -> AbstractContextManager[None]:
         return self.run.guard()

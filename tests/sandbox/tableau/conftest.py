@@ -290,15 +290,33 @@ def live_tds() -> str:
 </datasource>"""
 
 
-@pytest.fixture
-def pack(tmp_path: Path) -> Callable[..., Path]:
+@pytest.fixture(scope="session")
+def extract_tds(live_tds: str) -> str:
+    """A document of a source that is elsewhere, with the .hyper file as its extract."""
+    elsewhere = live_tds.replace("class='hyper'", "class='postgres'")
+    extract = (
+        "<extract count='-1' enabled='true' units='records'><connection class='hyper'"
+        " dbname='Data/Extracts/GL.hyper' schema='Extract' tablename='Extract'/></extract>"
+    )
+    return elsewhere.replace("</datasource>", f"{extract}</datasource>")
+
+
+@pytest.fixture(scope="session")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Makes a .tdsx of a document and a .hyper file."""
+    folder = tmp_path_factory.mktemp("packed")
 
     def pack(document: str, hyper: Path, member: str = "Data/Extracts/GL.hyper") -> Path:
-        path = tmp_path / f"{next(_numbers)}.tdsx"
+        path = folder / f"{next(_numbers)}.tdsx"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("GL.tds", document)
             archive.write(hyper, member)
         return path
 
     return pack
+
+
+@pytest.fixture(scope="session")
+def packed_extract(hypers: Hypers, extract_tds: str, pack: Callable[..., Path]) -> Path:
+    """A data source that can be refreshed."""
+    return pack(extract_tds, hypers.table('"k" INT', "(1)"))

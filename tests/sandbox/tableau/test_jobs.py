@@ -53,9 +53,9 @@ def publish(client: Client, file: Path, name: str) -> TSC.DatasourceItem:
     return item
 
 
-def test_a_job_waits_then_runs_then_is_done(slow: Running, file: Path) -> None:
+def test_a_job_waits_then_runs_then_is_done(slow: Running, packed_extract: Path) -> None:
     client = slow.sign_in()
-    job = client.datasources.refresh(publish(client, file, "Watched"))
+    job = client.datasources.refresh(publish(client, packed_extract, "Watched"))
     assert job is not None
     seen = []
     deadline = time.monotonic() + 20
@@ -72,10 +72,10 @@ def test_a_job_waits_then_runs_then_is_done(slow: Running, file: Path) -> None:
 
 
 def test_a_refresh_that_is_queued_already_is_turned_away(
-    slow: Running, file: Path, caplog: pytest.LogCaptureFixture
+    slow: Running, packed_extract: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = slow.sign_in()
-    item = publish(client, file, "Refreshed")
+    item = publish(client, packed_extract, "Refreshed")
     job = client.datasources.refresh(item)
     assert job is not None
     assert client.datasources.refresh(item) is None
@@ -88,13 +88,15 @@ def test_a_refresh_that_is_queued_already_is_turned_away(
 def test_a_cancelled_job_changes_nothing(slow: Running, file: Path, hypers: Hypers) -> None:
     client = slow.sign_in()
     item = publish(client, file, "Cancelled")
+    other = publish(client, file, "Not cancelled")
     job = client.datasources.update_hyper_data(item, request_id="c", actions=DELETE_ALL["actions"])
     client.jobs.cancel(job)
     with pytest.raises(TSC.JobCancelledException):
         client.jobs.wait_for_job(job, timeout=30)
-    # Jobs run in order: once the next one is done, the cancelled one would have been.
-    after = client.datasources.refresh(item)
-    assert after is not None
+    # Updates run in order: once the next one is done, the cancelled one would have been.
+    after = client.datasources.update_hyper_data(
+        other, request_id="after", actions=DELETE_ALL["actions"]
+    )
     client.jobs.wait_for_job(after, timeout=30)
     assert hypers.rows(slow.server.hyper_file("Cancelled")) == [[1], [2]]
     assert client.datasources.get_by_id(str(item.id)).updated_at == item.updated_at
@@ -114,9 +116,9 @@ def test_jobs_of_one_data_source_run_in_the_order_of_their_creation(
     assert hypers.rows(running.server.hyper_file("Ordered")) == [[5]]
 
 
-def test_the_list_of_jobs_tells_their_state(running: Running, file: Path) -> None:
+def test_the_list_of_jobs_tells_their_state(running: Running, packed_extract: Path) -> None:
     client = running.sign_in()
-    job = client.datasources.refresh(publish(client, file, "Listed"))
+    job = client.datasources.refresh(publish(client, packed_extract, "Listed"))
     assert job is not None
     client.jobs.wait_for_job(job, timeout=30)
     listed = {found.id: found for found in client.jobs.filter(job_type="RefreshExtract")}

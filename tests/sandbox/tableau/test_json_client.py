@@ -62,10 +62,10 @@ def test_publish_query_tag_download_delete(running: Running, hypers: Hypers) -> 
 
 
 def test_a_job_is_shown_with_the_data_source_that_it_changes(
-    running: Running, hypers: Hypers
+    running: Running, hypers: Hypers, extract_tds: str, pack: Callable[..., Path]
 ) -> None:
     rest = running.rest("application/json")
-    rest.publish(hypers.table('"k" INT', "(1)"), "Refreshed by JSON")
+    rest.publish(pack(extract_tds, hypers.table('"k" INT', "(1)")), "Refreshed by JSON")
     item = running.server.datasources()[-1]
     queued = rest.call("POST", f"/sites/{{site}}/datasources/{item.id}/refresh", json={})
     assert queued.status_code == 202

@@ -64,7 +64,11 @@ def run(tabcmd: Path, running: Running, home: Path, *arguments: str) -> str:
 
 
 def test_tabcmd_publishes_overwrites_and_refreshes(
-    tabcmd: Path, running: Running, hypers: Hypers, tmp_path: Path
+    tabcmd: Path,
+    running: Running,
+    hypers: Hypers,
+    packed_extract: Path,
+    tmp_path: Path,
 ) -> None:
     first, second = hypers.table('"k" INT', "(1)"), hypers.table('"k" INT', "(2)", "(3)")
     where = ("--name", "GL", "--project", "default")
@@ -77,6 +81,9 @@ def test_tabcmd_publishes_overwrites_and_refreshes(
     assert (overwritten.name, overwritten.id) == ("GL", published.id)
     assert hypers.rows(running.server.hyper_file("GL")) == [[2], [3]]
     refresh = ("refreshextracts", "--datasource", "GL", "--project", "default", "--synchronous")
+    with pytest.raises(AssertionError, match="409090"):
+        run(tabcmd, running, tmp_path, *refresh)
+    run(tabcmd, running, tmp_path, "publish", str(packed_extract), *where, "--overwrite")
     assert "Job completed" in run(tabcmd, running, tmp_path, *refresh)
     job = running.server.jobs()[-1]
     assert (job.type, job.finish_code, job.datasource_id) == ("RefreshExtract", 0, published.id)

@@ -1,4 +1,4 @@
-"""The thread that does the jobs of the server."""
+"""The threads that do the jobs of the server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from contoso_sandbox.tableau.errors import RestError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 #: Share of its time that a job waits before it starts.
 _PENDING_SHARE = 0.3
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S = 0.1
 
 
 #: Does the long part of a job without effect on what clients see, and returns the short part that
@@ -30,7 +31,7 @@ Work = Callable[[Job], Callable[[], object]]
 
 
 class Backgrounder:
-    """The thread that does the jobs, one after the other, in the order of their creation.
+    """A thread that does jobs of some kinds, one after the other, in the order of their creation.
 
     A job is done no sooner than ``seconds`` after its creation, on the machine's own clock: a test
     that holds the simulated clock still sees jobs end nevertheless.
@@ -44,25 +45,33 @@ class Backgrounder:
         database: Database,
         content: threading.RLock,
         seconds: float,
+        longer: Callable[[Job], float] = lambda _: 0.0,
+        held: Callable[[Job], bool] = lambda _: False,
     ) -> None:
         """Start the thread; jobs that an earlier server left undone are done first.
 
         Args:
             jobs: The list of jobs.
-            work: How each kind is done.
+            work: How each kind is done; jobs of other kinds are left to another thread.
             database: Where the short part and the end of a job become one transaction.
             content: Held while published data change.
             seconds: Least time from the creation of a job to its end.
+            longer: How much more than that a job takes; may change its mind while the job lasts.
+            held: Whether a job that runs must go on running.
         """
         self._jobs = jobs
         self._work = work
         self._database = database
         self._content = content
         self._seconds = seconds
+        self._longer = longer
+        self._held = held
         self._changed = threading.Condition()
         self._stopping = False
         self._queue = deque(
-            (job.id, time.monotonic()) for job in jobs.all() if not job.completed_at
+            (job.id, time.monotonic())
+            for job in jobs.all()
+            if not job.completed_at and job.type in work
         )
         self._thread = threading.Thread(target=self._run, name="tableau-jobs", daemon=True)
         self._thread.start()
@@ -100,13 +109,20 @@ class Backgrounder:
                 if self._stopping:
                     return
                 job_id, created = self._queue.popleft()
-            self._wait(job_id, created + self._seconds * _PENDING_SHARE)
+            job = self._jobs.get(job_id)
+            self._wait(job_id, partial(self._left, job, created, _PENDING_SHARE))
             if not self._stopping and self._jobs.start(job_id):
-                self._wait(job_id, created + self._seconds)
+                self._wait(job_id, partial(self._left, job, created))
                 if not self._stopping:
                     self._do(job_id)
 
-    def _wait(self, job_id: str, until: float) -> None:
+    def _left(self, job: Job, created: float, share: float = 1.0) -> float:
+        """Seconds until a job has spent a share of its time."""
+        if share == 1.0 and self._held(job):
+            return _LOOK_EVERY_S
+        return created + (self._seconds + self._longer(job)) * share - time.monotonic()
+
+    def _wait(self, job_id: str, seconds_left: Callable[[], float]) -> None:
         """Let time pass; less of it when the job is cancelled or the server stops.
 
         The database is not asked while ``_changed`` is held (request threads take the two locks in
@@ -114,7 +130,7 @@ class Backgrounder:
         """
         while not self._stopping and self._jobs.get(job_id).completed_at is None:
             with self._changed:
-                left = until - time.monotonic()
+                left = seconds_left()
                 if left <= 0:
                     return
                 self._changed.wait(min(left, _LOOK_EVERY_S))

@@ -105,6 +105,12 @@ def upload_unknown(session_id: str) -> RestError:
     return RestError("404015", "Resource Not Found", detail)
 
 
+def workbook_unknown(workbook_id: str) -> RestError:
+    """No such workbook on the site."""
+    detail = f"Workbook '{workbook_id}' could not be found."
+    return RestError("404006", "Resource Not Found", detail)
+
+
 def connection_unknown(connection_id: str) -> RestError:
     """No such connection in the data source."""
     detail = f"Connection '{connection_id}' could not be found."
@@ -125,6 +131,12 @@ def project_exists(name: str) -> RestError:
     """A sibling project has the name."""
     detail = f"A project with the name '{name}' already exists."
     return RestError("409006", "Resource Conflict", detail)
+
+
+def refresh_not_allowed(kind: str, title: str) -> RestError:
+    """There is no extract to refresh; recorded in tableau/server-client-python, issue 1531."""
+    detail = f"Extract operation for the {kind} '{title}' is not allowed."
+    return RestError("409090", "Bad Request", detail)
 
 
 def already_queued(title: str) -> RestError:

@@ -56,7 +56,8 @@ class Job:
         finish_code: ``0`` success, ``1`` failure, ``2`` cancelled; ``None`` while it is not done.
         notes: What a failed job says of the reason; often nothing.
         error_code: Code that goes with the notes, where there is one.
-        datasource_id: What it works on; ``""`` for a publish, which does not tell.
+        datasource_id: What it works on; ``""`` for a publish, which does not tell. A refresh may
+            work on a workbook, as :attr:`subject` says.
         details: What the worker needs to know.
     """
 
@@ -79,6 +80,11 @@ class Job:
         if self.finish_code is not None:
             return {SUCCESS: "Success", FAILED: "Failed", CANCELLED: "Cancelled"}[self.finish_code]
         return "Pending" if self.started_at is None else "InProgress"
+
+    @property
+    def subject(self) -> str:
+        """Whether it works on a ``datasource`` or a ``workbook``."""
+        return str(self.details.get("subject", "datasource"))
 
     def accepted(self) -> Element:
         """The ``job`` element that answers the request which created it."""
@@ -146,11 +152,11 @@ class Job:
         if self.error_code is not None:
             text = f"errorCode={self.error_code} {text}"
         notes = (Element("notes", text=text),) if self.notes else ()
-        datasource = Element("datasource", {"id": self.datasource_id, "name": self.datasource_name})
+        item = Element(self.subject, {"id": self.datasource_id, "name": self.datasource_name})
         if self.type is JobType.REFRESH:
-            return (Element("extractRefreshJob", {}, (*notes, datasource)),)
+            return (Element("extractRefreshJob", {}, (*notes, item)),)
         connection = Element("connectionLuid", text=self.connection_id)
-        return (Element("updateUploadedFileJob", {}, (datasource, connection, *notes)),)
+        return (Element("updateUploadedFileJob", {}, (item, connection, *notes)),)
 
 
 #: What ``filter=`` and ``sort=`` know of jobs.

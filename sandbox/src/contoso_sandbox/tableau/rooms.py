@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from contoso_sandbox.tableau.jobs import Jobs
     from contoso_sandbox.tableau.projects import Projects
     from contoso_sandbox.tableau.publishing import Publisher
+    from contoso_sandbox.tableau.refreshes import Refreshes
     from contoso_sandbox.tableau.session import Sessions
     from contoso_sandbox.tableau.site import Accounts, Site
     from contoso_sandbox.tableau.store import Database
     from contoso_sandbox.tableau.times import Clock
     from contoso_sandbox.tableau.updates import Updates
     from contoso_sandbox.tableau.uploads import Uploads
+    from contoso_sandbox.tableau.workbooks import Workbooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,11 @@ class Rooms:
     projects: Projects
     uploads: Uploads
     datasources: Datasources
+    workbooks: Workbooks
     publisher: Publisher
     updates: Updates
     jobs: Jobs
     worker: Backgrounder
+    refreshes: Refreshes
     scratch: Path
     content: threading.RLock

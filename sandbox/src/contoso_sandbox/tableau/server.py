@@ -18,6 +18,7 @@ from contoso_sandbox.tableau.packages import read_manifest
 from contoso_sandbox.tableau.projects import Projects
 from contoso_sandbox.tableau.publish_jobs import PublishWork
 from contoso_sandbox.tableau.publishing import Publisher
+from contoso_sandbox.tableau.refreshes import Refreshes, RefreshScript, RefreshWork
 from contoso_sandbox.tableau.requestlog import Request, RequestLog
 from contoso_sandbox.tableau.rest.app import create_app
 from contoso_sandbox.tableau.rooms import Rooms
@@ -27,9 +28,10 @@ from contoso_sandbox.tableau.store import Database
 from contoso_sandbox.tableau.times import utc_now
 from contoso_sandbox.tableau.updates import Updater, Updates
 from contoso_sandbox.tableau.uploads import Uploads
+from contoso_sandbox.tableau.workbooks import Workbooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from contoso_sandbox.tableau.documents import Document
     from contoso_sandbox.tableau.publishing import Refusal
     from contoso_sandbox.tableau.times import Clock
+    from contoso_sandbox.tableau.workbooks import Workbook
 
 _ADMINISTRATOR = "admin"
 
@@ -49,11 +52,13 @@ class TableauServer:
         app: The ASGI application.
         requests: What was asked and answered, oldest first.
         site_id: LUID of the site.
+        refreshes: What becomes of refreshes.
     """
 
     app: ASGIApp
     requests: list[Request]
     site_id: str
+    refreshes: RefreshScript
 
     def __init__(
         self,
@@ -97,16 +102,28 @@ class TableauServer:
         publisher = Publisher(datasources, projects, self._hyperd, product_version)
         jobs = Jobs(self._database, clock, directory / "jobs")
         uploads = Uploads(directory / "uploads")
+        workbooks = Workbooks(self._database, clock)
+        self.refreshes = RefreshScript()
         self._worker = Backgrounder(
             jobs,
             {
                 JobType.PUBLISH: PublishWork(publisher, jobs).prepare,
                 JobType.UPDATE: Updater(datasources, jobs, self._hyperd).prepare,
-                JobType.REFRESH: lambda _: lambda: None,
             },
             database=self._database,
             content=content,
             seconds=job_seconds,
+        )
+        # A refresh that takes long holds up no publish.
+        refresh = RefreshWork(datasources, workbooks, jobs, self.refreshes, clock)
+        self._refreshing = Backgrounder(
+            jobs,
+            {JobType.REFRESH: refresh.prepare},
+            database=self._database,
+            content=content,
+            seconds=job_seconds,
+            longer=self.refreshes.seconds,
+            held=self.refreshes.is_held,
         )
         self._rooms = Rooms(
             product_version=product_version,
@@ -126,10 +143,12 @@ class TableauServer:
             projects=projects,
             uploads=uploads,
             datasources=datasources,
+            workbooks=workbooks,
             publisher=publisher,
             updates=Updates(self._database, clock, uploads, jobs, self._worker),
             jobs=jobs,
             worker=self._worker,
+            refreshes=Refreshes(self._database, jobs, self._refreshing, clock),
             scratch=scratch,
             content=content,
         )
@@ -174,6 +193,35 @@ class TableauServer:
         """All published data sources, in the order of their first publish."""
         return self._rooms.datasources.all()
 
+    def add_workbook(
+        self,
+        name: str,
+        datasources: Sequence[str] = (),
+        *,
+        project_id: str | None = None,
+        extract: bool = True,
+    ) -> Workbook:
+        """Add a workbook that is connected to published data sources.
+
+        Args:
+            name: Its name.
+            datasources: LUIDs of the data sources.
+            project_id: LUID of its project; the default project's if there is none.
+            extract: Whether it keeps an extract of its own, which can be refreshed.
+        """
+        rooms = self._rooms
+        return rooms.workbooks.add(
+            name,
+            project_id or rooms.projects.default().id,
+            rooms.accounts.add_user(_ADMINISTRATOR).id,
+            [rooms.datasources.get(one) for one in datasources],
+            extract=extract,
+        )
+
+    def workbooks(self) -> list[Workbook]:
+        """All workbooks, in the order of their creation."""
+        return self._rooms.workbooks.all()
+
     def jobs(self) -> list[Job]:
         """All background jobs, oldest first."""
         return self._rooms.jobs.all()
@@ -211,8 +259,9 @@ class TableauServer:
         return found[0]
 
     def close(self) -> None:
-        """Stop the job thread and hyperd; undone jobs wait for the next server on the directory."""
+        """Stop the job threads and hyperd; undone jobs wait for the next server on this state."""
         self._worker.close()
+        self._refreshing.close()
         self._hyperd.close()
         self._database.close()
         shutil.rmtree(self._exports, ignore_errors=True)

@@ -407,11 +407,11 @@ class Deliveries:
 
 
 def deliver_all(
-    run: Run, session: TableauSession, sealed: list[Sealed], outbox: Outbox
+    run: Run, session: TableauSession, sealed: list[Sealed], outbox: Outbox | None = None
 ) -> list[Delivered]:
     """Deliver every data source; one's failure does not hold up the others.
 
-    What earlier runs did not get delivered goes along.
+    What earlier runs did not get delivered goes along, where an ``outbox`` is given.
 
     Up to ``_AT_ONCE`` jobs are under way on the server at a time: most of a small delivery is
     waiting for a turn there. Data sources of several streams come last.
@@ -424,11 +424,13 @@ def deliver_all(
         dispatch = _Dispatch(run, Courier(run, session), workshop, deliveries)
         for extract in sealed:
             dispatch.one(extract)
-        for stem, manifest in outbox.extracts:
-            dispatch.pending(outbox, stem, manifest)
+        if outbox is not None:
+            for stem, manifest in outbox.extracts:
+                dispatch.pending(outbox, stem, manifest)
         brought = {extract.manifest.stream: extract for extract in sealed}
         for settings in run.settings.datasources.combined.values():
-            if settings in outbox.combined or not brought.keys().isdisjoint(settings.tables):
+            waits = outbox is not None and settings in outbox.combined
+            if waits or not brought.keys().isdisjoint(settings.tables):
                 dispatch.several(settings, brought)
         deliveries.finish()
     if deliveries.failures:

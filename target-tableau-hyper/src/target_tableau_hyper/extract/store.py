@@ -197,6 +197,14 @@ class ExtractStore:
         for name in (f"{self.stem}{_NOTHING}", self.manifest.name, self.extract.name):
             (self._undo / name).unlink(missing_ok=True)
 
+    def candidates(self) -> list[Manifest]:
+        """The manifests that the extract may belong to, read only: after a crash there are two.
+
+        Raises:
+            IntegrityError: one is no manifest.
+        """
+        return [Manifest.read(path) for path in (self.manifest, self._next) if path.exists()]
+
     def update(self, manifest: Manifest) -> None:
         """Write what changed beside the extract: a delivery, a newer ``as_of``."""
         manifest.write(self.manifest)

@@ -25,7 +25,15 @@ from contoso_sandbox.tableau.responses import (
     to_json,
     to_xml,
 )
-from contoso_sandbox.tableau.rest import auth, changes, datasources, jobs, projects, uploads
+from contoso_sandbox.tableau.rest import (
+    auth,
+    changes,
+    datasources,
+    jobs,
+    projects,
+    uploads,
+    workbooks,
+)
 from contoso_sandbox.tableau.rest.call import BodyKind, Call
 from contoso_sandbox.tableau.uploads import MAX_BLOCK_BYTES
 
@@ -44,6 +52,7 @@ _ENDPOINTS = (
     *uploads.ENDPOINTS,
     *datasources.ENDPOINTS,
     *changes.ENDPOINTS,
+    *workbooks.ENDPOINTS,
     *jobs.ENDPOINTS,
 )
 _VERSION = re.compile(r"([0-9])\.([0-9]{1,2})")

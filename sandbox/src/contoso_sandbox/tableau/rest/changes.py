@@ -8,7 +8,7 @@ import uuid
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from contoso_sandbox.tableau import errors, publish_jobs, refreshes
+from contoso_sandbox.tableau import errors, publish_jobs
 from contoso_sandbox.tableau.publishing import Mode, Publication, Refusal
 from contoso_sandbox.tableau.responses import Answer
 from contoso_sandbox.tableau.rest.call import BodyKind, Endpoint
@@ -83,10 +83,8 @@ def update_data(call: Call) -> Answer:
 
 def refresh(call: Call) -> Answer:
     """``POST …/datasources/{datasource_id}/refresh``."""
-    rooms = call.rooms
-    item = rooms.datasources.get(call.path["datasource_id"])
-    job = refreshes.accept(item, rooms.database, rooms.jobs, rooms.worker, rooms.clock)
-    return Answer(202, (job.accepted(),))
+    item = call.rooms.datasources.get(call.path["datasource_id"])
+    return Answer(202, (call.rooms.refreshes.accept_datasource(item).accepted(),))
 
 
 def _mode(call: Call) -> Mode:

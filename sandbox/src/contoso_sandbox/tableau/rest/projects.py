@@ -43,6 +43,9 @@ def delete_project(call: Call) -> Answer:
         for item in rooms.datasources.all():
             if item.project_id in doomed:
                 rooms.datasources.delete(item)
+        for workbook in rooms.workbooks.all():
+            if workbook.project_id in doomed:
+                rooms.workbooks.delete(workbook)
         rooms.projects.delete(doomed)
     return Answer(204)
 

@@ -1,0 +1,1 @@
+"""Commands beside the Singer entry point: refresh, publish, verify, inspect."""
