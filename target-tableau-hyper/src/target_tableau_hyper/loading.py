@@ -1,7 +1,7 @@
-"""From staged segments to sealed extracts: merge on copies, prove every copy, then replace.
+"""From staged segments to sealed extracts: merge on copies, check and prove them, then replace.
 
-Replacing starts only when every stream is proved, so a run that fails leaves every extract as it
-was.
+Replacing starts only when every stream is proved and every control has passed, so a run that fails
+leaves every extract as it was.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from target_tableau_hyper.controls.look import Book, Look, sealed_book
+from target_tableau_hyper.controls.runner import ControlRun
 from target_tableau_hyper.extract.engine import start_engine
 from target_tableau_hyper.extract.manifest import Manifest, sha256_of, totals_text
 from target_tableau_hyper.extract.merge import Delta, Merged, merge
 from target_tableau_hyper.extract.rows import Policy
 from target_tableau_hyper.extract.seal import prove
-from target_tableau_hyper.extract.store import ExtractStore
+from target_tableau_hyper.extract.store import ExtractStore, stores_in
 from target_tableau_hyper.run import TEST_STREAM
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from target_tableau_hyper.extract.engine import Engine
@@ -47,6 +50,33 @@ class Sealed:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One stream on its way to a seal; ``merged`` is ``None`` where nothing changed."""
+
+    staged: StagedStream
+    store: ExtractStore
+    old: Manifest | None
+    merged: Merged | None
+    started: float
+
+    def book(self) -> Book:
+        """The stream as controls see it."""
+        if self.merged is None:
+            assert self.old is not None  # noqa: S101 - a new extract is always merged
+            return sealed_book(self.store.extract, self.old)
+        return Book(
+            stream=self.staged.stream,
+            path=self.merged.path,
+            is_sealed=False,
+            types={column.name: column.sql_type for column in self.merged.columns},
+            rows=self.merged.expected.rows,
+            totals=self.merged.expected.totals,
+            before=self.old,
+            changed=True,
+        )
+
+
 class Loader:
     """Turns a run's staged streams into sealed extracts."""
 
@@ -56,6 +86,7 @@ class Loader:
         self._now = run.now()
         self._stack = ExitStack()
         self._engine: Engine | None = None
+        self._results: dict[str, list[dict[str, Any]]] = {}
 
     def load(self) -> list[Sealed]:
         """Merge, prove and replace.
@@ -65,7 +96,9 @@ class Loader:
         """
         streams = [staged for staged in self._run.streams.values() if self._has_columns(staged)]
         with self._stack:
-            prepared = [self._prepare(staged) for staged in streams]
+            merged = [self._merge(staged) for staged in streams]
+            self._results = self._check(merged)
+            prepared = [self._seal(work) for work in merged]
         kept = [sealed for sealed, _ in prepared if sealed.manifest.stream != TEST_STREAM]
         for sealed, work in prepared:
             if sealed.manifest.stream == TEST_STREAM:
@@ -92,8 +125,8 @@ class Loader:
             self._run.logger.warning("stream %r has no columns and is left out", staged.stream)
         return bool(staged.columns)
 
-    def _prepare(self, staged: StagedStream) -> tuple[Sealed, Path | None]:
-        """Merge one stream into a copy; the path is the copy, or ``None`` where nothing changed."""
+    def _merge(self, staged: StagedStream) -> _Work:
+        """Merge one stream into a copy, where it brings anything."""
         started = time.monotonic()
         run, settings = self._run, self._run.settings
         store = ExtractStore(settings.output_dir.resolve(), run.stem(staged.stream), staged.stream)
@@ -104,31 +137,82 @@ class Loader:
             )
         old = store.load()
         if old is not None and self._brings_nothing(staged, old):
-            merged = None
-        else:
-            staged.directory.mkdir(parents=True, exist_ok=True)
-            merged = merge(
-                self._running_engine(),
-                staged,
-                base=store.extract if old else None,
-                before=old.figures if old else None,
-                directory=staged.directory,
-                policy=Policy(settings.load_method, settings.hard_delete, self._now),
-                hyper_version=settings.hyper_version,
-                payload=staged.directory / "payload.hyper" if self._wants_payload(old) else None,
+            return _Work(staged, store, old, None, started)
+        staged.directory.mkdir(parents=True, exist_ok=True)
+        merged = merge(
+            self._running_engine(),
+            staged,
+            base=store.extract if old else None,
+            before=old.figures if old else None,
+            directory=staged.directory,
+            policy=Policy(settings.load_method, settings.hard_delete, self._now),
+            hyper_version=settings.hyper_version,
+            payload=staged.directory / "payload.hyper" if self._wants_payload(old) else None,
+        )
+        unchanged = old is not None and not merged.delta.changed
+        return _Work(staged, store, old, None if unchanged else merged, started)
+
+    def _check(self, merged: Sequence[_Work]) -> dict[str, list[dict[str, Any]]]:
+        """Run the controls on what the extracts will be.
+
+        Raises:
+            IntegrityError: one did not pass.
+        """
+        books = {
+            work.staged.stream: work.book() for work in merged if work.staged.stream != TEST_STREAM
+        }
+        settings = self._run.settings
+        controls = settings.controls.controls(tuple(books))
+        if not controls or not books:
+            return {}
+        on_disk = stores_in(settings.output_dir.resolve())
+        concerned = {
+            stream
+            for control in controls
+            if not books.keys().isdisjoint(control.check.streams)
+            for stream in control.check.streams
+        }
+        for stream in concerned.difference(books) & on_disk.keys():
+            manifest = on_disk[stream].load()
+            if manifest is not None:
+                books[stream] = sealed_book(on_disk[stream].extract, manifest)
+        return ControlRun(
+            Look(books, self._running_engine, self._run.staging / "controls"),
+            brought={work.staged.stream: work.old for work in merged},
+            known=[*books, *on_disk],
+            ledger=self._run.ledger,
+            logger=self._run.logger,
+            now=self._now,
+            run_id=self._run.run_id,
+        ).check(controls)
+
+    def _seal(self, work: _Work) -> tuple[Sealed, Path | None]:
+        """Prove a copy; the path is the copy, or ``None`` where nothing changed."""
+        staged, old, merged, run = work.staged, work.old, work.merged, self._run
+        results = self._results.get(staged.stream, [])
+        if merged is None:
+            assert old is not None  # noqa: S101 - a new extract is always merged
+            self._log(staged, Delta(), old.rows, work.started)
+            kept = replace(
+                old,
+                as_of=self._now,
+                checked_by=run.run_id,
+                datasource=run.settings.datasource(staged.stream).name or staged.stream,
+                columns=[_retitled(staged, column) for column in old.columns],
+                controls=results,
             )
-        if old is not None and (merged is None or not merged.delta.changed):
-            self._log(staged, Delta(), old.rows, started)
-            name = settings.datasource(staged.stream).name or staged.stream
-            kept = replace(old, as_of=self._now, checked_by=run.run_id, datasource=name)
-            kept = replace(kept, columns=[_retitled(staged, column) for column in old.columns])
-            return Sealed(store, kept, Delta(), None, time.monotonic() - started), None
-        assert merged is not None  # noqa: S101 - a new extract is always merged
+            return Sealed(work.store, kept, Delta(), None, time.monotonic() - work.started), None
         figures = prove(staged.stream, merged.path, merged.columns, merged.expected)
-        manifest = self._manifest(staged, store, merged, old, totals_text(figures))
-        self._log(staged, merged.delta, figures.rows, started)
+        manifest = self._manifest(staged, work.store, merged, old, totals_text(figures))
+        self._log(staged, merged.delta, figures.rows, work.started)
         return (
-            Sealed(store, manifest, merged.delta, merged.payload, time.monotonic() - started),
+            Sealed(
+                work.store,
+                replace(manifest, controls=results),
+                merged.delta,
+                merged.payload,
+                time.monotonic() - work.started,
+            ),
             merged.path,
         )
 

@@ -10,6 +10,8 @@ from singer_sdk import typing as th
 
 from pipeline_core.errors import ConfigError
 from target_tableau_hyper import settings_datasources, settings_identity
+from target_tableau_hyper.controls import settings as control_settings
+from target_tableau_hyper.controls.settings import ControlSettings
 from target_tableau_hyper.delivery import settings as delivery_settings
 from target_tableau_hyper.delivery.settings import DeliverySettings
 from target_tableau_hyper.refresh.settings import REFRESH_PROPERTY, RefreshSettings
@@ -174,6 +176,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         examples=[16],
     ),
     *delivery_settings.PROPERTIES,
+    *control_settings.PROPERTIES,
     REFRESH_PROPERTY,
     th.Property(
         "ledger_path",
@@ -226,6 +229,7 @@ class Settings:
     package: str
     tableau: TableauSettings | None
     delivery: DeliverySettings
+    controls: ControlSettings
     refresh: RefreshSettings
     ledger_path: Path | None
 
@@ -250,6 +254,7 @@ class Settings:
             package=config["package"],
             tableau=_tableau(config),
             delivery=DeliverySettings.from_config(config),
+            controls=ControlSettings.from_config(config),
             refresh=RefreshSettings.from_config(config),
             ledger_path=Path(ledger_path) if ledger_path else None,
         )

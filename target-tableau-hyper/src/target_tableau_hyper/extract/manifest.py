@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,7 @@ class Manifest:
         delivered: What Tableau confirmed last; ``None`` when nothing was ever delivered.
         package_refused: The attempt at a package that the server refused.
         pending: Sealed for Tableau, and not delivered yet.
+        controls: How the controls that look at the stream came out, see :mod:`controls.finding`.
     """
 
     stream: str
@@ -94,6 +95,7 @@ class Manifest:
     delivered: Delivery | None = None
     package_refused: str | None = None
     pending: bool = False
+    controls: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def figures(self) -> Figures:

@@ -217,3 +217,16 @@ class ExtractStore:
         """
         with start_engine(hyper_version=3) as engine, engine.open(self.extract) as database:
             return bool(database.row(f"SELECT count(*) FROM {TABLE}")[0] == 0)  # noqa: S608 - constant
+
+
+def stores_in(directory: Path) -> dict[str, ExtractStore]:
+    """The extracts of a directory by stream, as their manifests name them.
+
+    Raises:
+        IntegrityError: a manifest is none.
+    """
+    found = {}
+    for path in sorted(directory.glob(f"*{MANIFEST_SUFFIX}")):
+        stream = Manifest.read(path).stream
+        found[stream] = ExtractStore(directory, path.name.removesuffix(MANIFEST_SUFFIX), stream)
+    return found

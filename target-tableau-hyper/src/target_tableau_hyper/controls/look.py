@@ -1,0 +1,154 @@
+"""What controls look at: every stream as it will be once the run's extracts are in place."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline_core.errors import ConfigError
+from target_tableau_hyper.extract.engine import TABLE, quote
+from target_tableau_hyper.extract.schema import DELETED_AT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from decimal import Decimal
+    from pathlib import Path
+
+    from target_tableau_hyper.extract.engine import Database, Engine
+    from target_tableau_hyper.extract.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One stream's table.
+
+    Attributes:
+        stream: Its name.
+        path: The file that holds it.
+        is_sealed: Whether that is the sealed extract, which no hyperd may open.
+        types: SQL type of each column.
+        rows: How many it has.
+        totals: Sum of every NUMERIC column.
+        before: The seal that it had before this run; ``None`` for a new one.
+        changed: Whether this run changed it.
+    """
+
+    stream: str
+    path: Path
+    is_sealed: bool
+    types: Mapping[str, str]
+    rows: int
+    totals: Mapping[str, Decimal]
+    before: Manifest | None
+    changed: bool
+
+
+def sealed_book(extract: Path, manifest: Manifest) -> Book:
+    """The table of a sealed extract that this run leaves as it is."""
+    return Book(
+        stream=manifest.stream,
+        path=extract,
+        is_sealed=True,
+        types={column["name"]: column["type"] for column in manifest.columns},
+        rows=manifest.rows,
+        totals=manifest.figures.totals,
+        before=manifest,
+        changed=False,
+    )
+
+
+class Look:
+    """Opens tables for queries and knows the figures that need none."""
+
+    def __init__(
+        self, books: Mapping[str, Book], engine: Callable[[], Engine], scratch: Path
+    ) -> None:
+        """Look at ``books``.
+
+        Args:
+            books: By stream.
+            engine: Starts hyperd when first called.
+            scratch: Folder for copies of sealed extracts; it goes with the run.
+        """
+        self._books = books
+        self._engine = engine
+        self._scratch = scratch
+        self._copies: dict[str, Path] = {}
+        self._numbers = 0
+
+    def knows(self, stream: str) -> bool:
+        """Whether there is such a table."""
+        return stream in self._books
+
+    def changed(self, stream: str) -> bool:
+        """Whether this run changed it."""
+        return stream in self._books and self._books[stream].changed
+
+    def book(self, stream: str) -> Book:
+        """The table of a stream.
+
+        Raises:
+            ConfigError: neither this run nor an earlier one brought it.
+        """
+        if stream not in self._books:
+            message = f"there is no extract of stream {stream!r}{closest(stream, self._books)}"
+            raise ConfigError(message)
+        return self._books[stream]
+
+    def columns(self, stream: str, names: Sequence[str], *, numbers: bool = False) -> None:
+        """Check that a table has these columns.
+
+        Raises:
+            ConfigError: it has not; names the closest.
+        """
+        types = self.book(stream).types
+        for name in names:
+            if name not in types:
+                message = f"stream {stream!r} has no column {name!r}{closest(name, types)}"
+                raise ConfigError(message)
+            if numbers and not types[name].startswith(("NUMERIC", "BIGINT")):
+                message = f"column {name!r} of stream {stream!r} holds {types[name]}, no amounts"
+                raise ConfigError(message)
+
+    @contextmanager
+    def tables(self, *streams: str) -> Iterator[tuple[Database, dict[str, str]]]:
+        """A connection in which these tables can be read, and how each is called in it.
+
+        It works on copies, so whatever a query does, no extract is touched. Rows that are deleted
+        softly do not count.
+        """
+        engine = self._engine()
+        self._numbers += 1
+        scratch = self._scratch / f"look-{self._numbers}.hyper"
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        with engine.open(scratch, create=True) as database:
+            names = {}
+            for number, stream in enumerate(dict.fromkeys(streams)):
+                alias = f"book{number}"
+                database.catalog.attach_database(self._file(stream), alias=alias)
+                table = f"{quote(alias)}.{TABLE}"
+                if DELETED_AT in self.book(stream).types:
+                    table = f"(SELECT * FROM {table} WHERE {quote(DELETED_AT)} IS NULL)"  # noqa: S608 - quoted
+                names[stream] = table
+            yield database, names
+            database.catalog.detach_all_databases()
+
+    def _file(self, stream: str) -> Path:
+        """The file to open: hyperd writes to whatever it opens, even for reading."""
+        book = self.book(stream)
+        if not book.is_sealed:
+            return book.path
+        if stream not in self._copies:
+            copy = self._scratch / f"{len(self._copies)}.hyper"
+            shutil.copyfile(book.path, copy)
+            self._copies[stream] = copy
+        return self._copies[stream]
+
+
+def closest(name: str, known: Mapping[str, object]) -> str:
+    """What a name may have been meant to be, as the end of a sentence."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

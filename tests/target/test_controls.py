@@ -1,0 +1,361 @@
+"""Controls: what they find, what they hold up, and when they look."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.target.harness import Extracts
+from tests.target.messages import record, schema, state
+
+from pipeline_core.errors import ConfigError, IntegrityError
+from pipeline_core.ledger import Ledger
+from target_tableau_hyper.controls.settings import ControlSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tests.target.harness import Rows, Tableau
+
+LINES = schema(
+    "lines",
+    {
+        "id": {"type": "integer"},
+        "entry": {"type": ["null", "string"]},
+        "company": {"type": ["null", "string"]},
+        "amount": {"type": ["null", "number"]},
+        "vendor": {"type": ["null", "string"]},
+    },
+    keys=["id"],
+)
+VENDORS = schema(
+    "vendors",
+    {"company": {"type": "string"}, "vendor": {"type": "string"}},
+    keys=["company", "vendor"],
+)
+
+BALANCE = {"type": "balance", "stream": "lines", "amount": "amount", "by": ["company", "entry"]}
+REFERS = {
+    "type": "references",
+    "stream": "lines",
+    "columns": ["company", "vendor"],
+    "refers_to": "vendors",
+}
+
+
+def line(number: int, entry: str, amount: str, vendor: str | None = None) -> dict[str, Any]:
+    values = {"id": number, "entry": entry, "company": "usmf", "amount": Decimal(amount)}
+    return record("lines", {**values, "vendor": vendor})
+
+
+def gone(number: int) -> dict[str, Any]:
+    return record("lines", {"id": number, "_sdc_deleted_at": "2026-01-01T00:00:00Z"})
+
+
+def vendor(name: str) -> dict[str, Any]:
+    return record("vendors", {"company": "usmf", "vendor": name})
+
+
+GOOD = [LINES, line(1, "J1", "0.10"), line(2, "J1", "0.20"), line(3, "J1", "-0.30")]
+SHORT = [LINES, line(4, "J2", "100"), line(5, "J2", "-99.99")]
+
+
+def results(extracts: Extracts, stream: str = "lines") -> dict[str, dict[str, Any]]:
+    return {result["name"]: result for result in extracts.manifest(stream)["controls"]}
+
+
+# -- balance ---------------------------------------------------------------------------------------
+
+
+def test_entries_that_balance_pass_and_the_manifest_says_so(extracts: Extracts) -> None:
+    extracts.run(GOOD, controls={"journals": BALANCE})
+    found = results(extracts)["journals"]
+    assert (found["outcome"], found["checked"], found["found"]) == ("passed", 1, 0)
+
+
+def test_an_entry_short_of_a_cent_holds_everything_up(
+    extracts: Extracts, tableau: Tableau, rows: Rows
+) -> None:
+    config = {**tableau.config, "controls": {"journals": BALANCE}}
+    extracts.run([*GOOD, state({"run": 1})], **config)
+    before = extracts.path("lines").read_bytes()
+    with pytest.raises(IntegrityError) as caught:
+        extracts.run([*SHORT, VENDORS, vendor("V-1"), state({"run": 2})], **config)
+    assert caught.value.exit_code == 70
+    assert str(caught.value) == (
+        "control 'journals' failed: 1 of 2 entries of lines by company, entry do not balance (the "
+        "first: usmf, J2); lines are missing, doubled or wrong. Nothing was replaced or published"
+    )
+    assert "0.01" not in str(caught.value)
+    assert extracts.said == ""
+    assert extracts.path("lines").read_bytes() == before
+    assert not extracts.path("vendors").exists()
+    assert [d.name for d in tableau.server.datasources()] == ["lines"]
+    assert extracts.run([*SHORT, line(6, "J2", "-0.01"), state({"run": 3})], **config)
+    assert len(rows(tableau.server.hyper_file("lines"))) == 6
+
+
+def test_a_warning_lets_it_pass_and_is_told(
+    extracts: Extracts, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    controls = {"journals": {**BALANCE, "on_failure": "warn"}}
+    ledger = tmp_path / "ledger.db"
+    extracts.run(SHORT, controls=controls, ledger_path=str(ledger))
+    found = results(extracts)["journals"]
+    assert (found["outcome"], found["found"]) == ("warned", 1)
+    assert found["examples"] == [{"company": "usmf", "entry": "J2", "difference": "0.01"}]
+    assert "control 'journals' warned: 1 of 1 entries" in caplog.text
+    with Ledger(ledger, run_id="x", actor="x") as book:
+        (event,) = [e.body for e in book.events() if e.event == "control.checked"]
+    assert (event["outcome"], event["streams"]) == ("warned", ["lines"])
+
+
+def test_a_tolerance_is_taken(extracts: Extracts) -> None:
+    extracts.run(SHORT, controls={"journals": {**BALANCE, "tolerance": "0.01"}})
+    with pytest.raises(IntegrityError):
+        extracts.run(SHORT, controls={"journals": {**BALANCE, "tolerance": 0.009}})
+
+
+def test_a_line_that_is_deleted_unbalances_its_entry_softly_too(extracts: Extracts) -> None:
+    controls = {"journals": BALANCE}
+    extracts.run(GOOD, controls=controls, hard_delete=False)
+    with pytest.raises(IntegrityError, match="do not balance"):
+        extracts.run([LINES, gone(3)], controls=controls, hard_delete=False)
+    extracts.run([LINES, gone(1), gone(2), gone(3)], controls=controls, hard_delete=False)
+
+
+AMOUNT = st.decimals(min_value=-1000, max_value=1000, places=2)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["A", "B", "C"]), AMOUNT), max_size=12))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_what_does_not_balance_is_what_decimals_say(
+    tmp_path_factory: pytest.TempPathFactory, lines: Sequence[tuple[str, Decimal]]
+) -> None:
+    extracts = Extracts(tmp_path_factory.mktemp("books") / "output")
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    messages = [LINES]
+    for number, (entry, amount) in enumerate(lines):
+        sums[entry] += amount
+        messages.append(line(number, entry, str(amount)))
+    extracts.run(messages, controls={"journals": {**BALANCE, "on_failure": "warn"}})
+    found = results(extracts)["journals"]
+    assert found["checked"] == len(sums)
+    wrong = {entry: total for entry, total in sums.items() if total}
+    assert found["found"] == len(wrong)
+    told = {each["entry"]: Decimal(each["difference"]) for each in found["examples"]}
+    assert told == wrong
+
+
+# -- references ------------------------------------------------------------------------------------
+
+
+def test_references_across_streams_of_one_run_and_of_earlier_ones(extracts: Extracts) -> None:
+    controls = {"vendors": REFERS}
+    extracts.run([VENDORS, vendor("V-1")], publish="none")
+    sealed = extracts.path("vendors").read_bytes()
+    extracts.run([LINES, line(1, "J", "1", "V-1"), line(2, "J", "1", "v-1")], controls=controls)
+    assert results(extracts)["vendors"]["checked"] == 2
+    with pytest.raises(IntegrityError, match=r"1 of 3 rows .* \(the first: usmf, V-2\)"):
+        extracts.run([LINES, line(3, "J", "1", "V-2")], controls=controls)
+    assert extracts.path("vendors").read_bytes() == sealed
+    extracts.run([LINES, line(3, "J", "1", "V-2"), VENDORS, vendor("V-2")], controls=controls)
+    assert results(extracts)["vendors"]["outcome"] == "passed"
+    assert results(extracts, "vendors")["vendors"]["outcome"] == "passed"
+
+
+def test_nothing_is_no_reference_unless_one_is_required(extracts: Extracts) -> None:
+    messages = [VENDORS, vendor("V-1"), LINES, line(1, "J", "1", ""), line(2, "J", "1")]
+    extracts.run(messages, controls={"vendors": REFERS})
+    assert results(extracts)["vendors"]["checked"] == 0
+    with pytest.raises(IntegrityError, match="2 of 2 rows"):
+        extracts.run(messages, controls={"vendors": {**REFERS, "required": True}})
+
+
+def test_case_counts_where_it_is_asked_to(extracts: Extracts) -> None:
+    messages = [VENDORS, vendor("V-1"), LINES, line(1, "J", "1", "v-1")]
+    extracts.run(messages, controls={"vendors": REFERS})
+    with pytest.raises(IntegrityError, match="refer by company, vendor to rows"):
+        extracts.run(messages, controls={"vendors": {**REFERS, "ignore_case": False}})
+
+
+def test_a_vendor_that_is_removed_leaves_lines_behind(extracts: Extracts) -> None:
+    controls = {"vendors": REFERS}
+    extracts.run([VENDORS, vendor("V-1"), LINES, line(1, "J", "1", "V-1")], controls=controls)
+    removed = {"company": "usmf", "vendor": "V-1", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    with pytest.raises(IntegrityError, match="control 'vendors' failed"):
+        extracts.run([VENDORS, record("vendors", removed)], controls=controls)
+
+
+def test_a_stream_that_never_came_cannot_be_checked(extracts: Extracts) -> None:
+    with pytest.raises(IntegrityError, match="there is no extract of vendors"):
+        extracts.run([LINES, line(1, "J", "1", "V-1")], controls={"vendors": REFERS})
+
+
+# -- max_drop and not_empty ------------------------------------------------------------------------
+
+
+def many(count: int) -> list[dict[str, Any]]:
+    return [LINES, *(line(i, f"J{i}", "1.00") for i in range(count))]
+
+
+def test_a_table_that_shrinks_too_much_is_held_up_and_can_be_accepted(extracts: Extracts) -> None:
+    controls = {"drop": {"type": "max_drop", "stream": "*", "rows": 0.2, "totals": {}}}
+    config: dict[str, Any] = {"controls": controls, "load_method": "overwrite"}
+    extracts.run(many(100), **config)
+    extracts.run(many(120), **config)
+    extracts.run(many(100), **config)
+    with pytest.raises(IntegrityError, match="'drop: lines' failed: lines fell from 100 to 79"):
+        extracts.run(many(79), **config)
+    extracts.run(many(79), **config, accept_drop=["lines"])
+    assert "accepted" in results(extracts)["drop: lines"]["saying"]
+    extracts.run(many(1), **config)  # fewer than a hundred rows may go at once
+
+
+def test_totals_that_fall(extracts: Extracts) -> None:
+    drop = {"type": "max_drop", "stream": "lines", "totals": {"amount": "0.5"}, "min_rows": 0}
+    extracts.run([LINES, line(1, "J", "-100")], controls={"drop": drop})
+    extracts.run([LINES, line(1, "J", "-50")], controls={"drop": drop})
+    with pytest.raises(IntegrityError, match=r"the sum of amount of lines fell by 52\.0 %"):
+        extracts.run([LINES, line(1, "J", "-24")], controls={"drop": drop})
+
+
+def test_a_table_without_rows(extracts: Extracts) -> None:
+    controls = {"rows": {"type": "not_empty", "stream": "lines"}}
+    with pytest.raises(IntegrityError, match="lines has 0 rows, fewer than 1"):
+        extracts.run([LINES], controls=controls)
+    extracts.run(GOOD, controls=controls)
+    controls["rows"]["min_rows"] = 4  # type: ignore[assignment]
+    with pytest.raises(IntegrityError, match="3 rows, fewer than 4"):
+        extracts.run(GOOD, controls=controls)
+
+
+# -- sql -------------------------------------------------------------------------------------------
+
+
+def test_any_query_that_must_return_nothing(extracts: Extracts) -> None:
+    query = "SELECT * FROM {lines} l JOIN {vendors} v ON l.vendor = v.vendor WHERE amount > 100;"
+    controls = {"large": {"type": "sql", "query": query}}
+    extracts.run([*GOOD, VENDORS, vendor("V-1")], controls=controls)
+    with pytest.raises(IntegrityError, match="1 rows of lines and vendors are against it"):
+        extracts.run([LINES, line(9, "J9", "100.01", "V-1")], controls=controls)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELEC * FROM {lines}",
+        "DELETE FROM {lines}",
+        "SELECT 1 FROM {lines}) q; DROP TABLE x; SELECT (1",
+    ],
+)
+def test_a_query_that_is_none_is_told_and_changes_nothing(
+    extracts: Extracts, rows: Rows, sql: str
+) -> None:
+    extracts.run(GOOD)
+    with pytest.raises(ConfigError, match="control 'q': hyperd does not understand the query"):
+        extracts.run([LINES, line(9, "J", "1")], controls={"q": {"type": "sql", "query": sql}})
+    assert len(rows(extracts.path("lines"))) == 3
+
+
+# -- when they look --------------------------------------------------------------------------------
+
+
+def test_what_did_not_change_is_not_looked_at_again(
+    extracts: Extracts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    controls: dict[str, Any] = {"journals": BALANCE}
+    monkeypatch.setenv("MELTANO_RUN_ID", "one")
+    extracts.run(GOOD, controls=controls)
+    monkeypatch.setenv("MELTANO_RUN_ID", "two")
+    caplog.clear()
+    extracts.run(GOOD, controls=controls)
+    assert results(extracts)["journals"]["run_id"] == "one"
+    assert "control" not in caplog.text
+    controls["journals"]["tolerance"] = 0
+    extracts.run(GOOD, controls=controls)
+    assert results(extracts)["journals"]["run_id"] == "two"
+
+
+def test_a_warning_is_repeated_while_it_lasts(
+    extracts: Extracts, caplog: pytest.LogCaptureFixture
+) -> None:
+    controls = {"journals": {**BALANCE, "on_failure": "warn"}}
+    extracts.run(SHORT, controls=controls)
+    caplog.clear()
+    extracts.run(SHORT, controls=controls)
+    assert "control 'journals' warned" in caplog.text
+
+
+def test_controls_of_other_streams_wait_and_slips_are_told(
+    extracts: Extracts, caplog: pytest.LogCaptureFixture
+) -> None:
+    extracts.run(GOOD)
+    slip = {**BALANCE, "stream": "linse"}
+    extracts.run([VENDORS, vendor("V-1")], controls={"journals": BALANCE, "slip": slip})
+    assert "looks at stream 'linse', of which there is no extract; did you mean 'lines'" in (
+        caplog.text
+    )
+    assert extracts.manifest("vendors")["controls"] == []
+
+
+def test_all_failures_are_told_at_once(extracts: Extracts) -> None:
+    with pytest.raises(IntegrityError) as caught:
+        extracts.run(
+            [*SHORT, VENDORS],
+            controls={"journals": BALANCE, "any": {"type": "not_empty", "stream": "vendors"}},
+        )
+    assert "control 'journals' failed" in str(caught.value)
+    assert "control 'any' failed" in str(caught.value)
+
+
+# -- settings --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("control", "message"),
+    [
+        ({"type": "balance", "amount": "a", "by": ["b"]}, "controls.c: stream must be a name"),
+        ({**BALANCE, "by": []}, "by must be a list of names"),
+        ({**BALANCE, "tolerance": "much"}, "tolerance must be a number"),
+        ({**BALANCE, "tolerance": -1}, "tolerance must be a number of zero or more"),
+        ({**BALANCE, "total": "x"}, "total means nothing to type balance"),
+        ({**REFERS, "refers_to_columns": ["a"]}, "must be as many as columns"),
+        ({**REFERS, "required": "yes"}, "required must be true or false"),
+        ({"type": "max_drop", "stream": "x"}, "must say how much may go"),
+        ({"type": "max_drop", "stream": "x", "totals": 1}, "must map columns to shares"),
+        ({"type": "not_empty", "stream": "x", "min_rows": -1}, "min_rows must be a whole number"),
+        ({"type": "sql", "query": "SELECT 1"}, "must name at least one stream"),
+    ],
+)
+def test_settings_that_are_wrong(control: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ControlSettings.from_config({"controls": {"c": control}, "accept_drop": []})
+
+
+@pytest.mark.parametrize(
+    ("control", "message"),
+    [
+        ({**BALANCE, "amount": "amuont"}, "no column 'amuont'; did you mean 'amount'"),
+        ({**BALANCE, "amount": "entry"}, "column 'entry' of stream 'lines' holds TEXT, no amounts"),
+        ({**REFERS, "refers_to": "lines", "refers_to_columns": ["company", "x"]}, "no column 'x'"),
+        ({"type": "max_drop", "stream": "lines", "totals": {"id": 1}, "min_rows": 0}, "has no sum"),
+    ],
+)
+def test_columns_that_do_not_exist(
+    extracts: Extracts, control: dict[str, Any], message: str
+) -> None:
+    extracts.run(GOOD)
+    with pytest.raises(ConfigError, match=f"control 'c': .*{message}"):
+        extracts.run([LINES, line(9, "J", "1")], controls={"c": control})
+    with pytest.raises(ConfigError, match=r"wrong settings: controls\.c\.type: must be one of"):
+        extracts.run(GOOD, controls={"c": {**control, "type": "magic"}})
