@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline_core.errors import ConfigError
 from target_tableau_hyper.delivery.describe import describe_several, references
 from target_tableau_hyper.delivery.table_updates import TableUpdate, table_actions
 from target_tableau_hyper.extract.combine import Part, combine
@@ -167,6 +168,7 @@ def gather(run: Run, settings: CombinedSettings, brought: Mapping[str, Sealed]) 
 
     Raises:
         IntegrityError: an extract of an earlier run is not the sealed one any more.
+        ConfigError: one of them has a newer file format than is set.
     """
     members = {stream: _member(run, stream, brought.get(stream)) for stream in settings.tables}
     missing = [stream for stream, member in members.items() if member is None]
@@ -179,6 +181,14 @@ def gather(run: Run, settings: CombinedSettings, brought: Mapping[str, Sealed]) 
             settings.key,
         )
         return None
+    for stream, member in members.items():
+        if member is not None and member.manifest.hyper_version > run.settings.hyper_version:
+            message = (
+                f"data source {settings.name!r}: the extract of {stream!r} has file format "
+                f"{member.manifest.hyper_version}, but hyper_version is "
+                f"{run.settings.hyper_version}; load the stream once with that setting"
+            )
+            raise ConfigError(message)
     stem = file_stem(settings.key)
     return Combined(
         settings,
