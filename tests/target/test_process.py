@@ -108,10 +108,10 @@ def test_state_goes_to_stdout_and_everything_else_to_stderr(tmp_path: Path) -> N
             [{"type": "SCHEMA", "stream": "gl", "schema": {}}], {}, 65, "no properties", id="SCHEMA"
         ),
         pytest.param(
-            [SCHEMA, {"type": "BATCH", "stream": "gl", "manifest": [], "encoding": {}}],
+            [SCHEMA, {"type": "BATCH", "stream": "gl", "manifest": ["/x"], "encoding": {}}],
             {},
-            78,
-            "BATCH",
+            65,
+            "this target takes jsonl",
             id="BATCH",
         ),
         pytest.param(

@@ -17,6 +17,7 @@ from singer_sdk.target_base import Target
 
 from pipeline_core.errors import ConfigError, DataError, ReaderGoneError, TerminatedError
 from pipeline_core.secrets.resolve import resolve_secrets, secret_settings
+from target_tableau_hyper.batches import records_of
 from target_tableau_hyper.extract.schema import DELETED_AT, columns_of
 from target_tableau_hyper.finish import finish_run
 from target_tableau_hyper.reader import MessageReader
@@ -85,6 +86,7 @@ class HyperTarget(Target):
     default_sink_class = HyperSink
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         PluginCapabilities.ABOUT,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
@@ -259,12 +261,21 @@ class HyperTarget(Target):
                 sink.activate_version(message_dict["version"])
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        """Refuse: BATCH is not among the capabilities."""
-        message = (
-            f"stream {message_dict.get('stream')!r} comes as BATCH files, which this target does "
-            "not take; remove batch_config from the tap's settings"
-        )
-        raise ConfigError(message)
+        """Take the records of the files as if each had come in a message of its own."""
+        self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
+        stream, version = message_dict["stream"], message_dict.get("version")
+        if stream not in self._raw_schemas:
+            message = f"a BATCH of stream {stream!r} came before its SCHEMA"
+            raise RecordBeforeSchemaError(message)
+        storage = (self.config.get("batch_config") or {}).get("storage")
+        for record, size in records_of(message_dict, self._raw_schemas[stream][0], storage):
+            self.message_reader.line_bytes = size
+            if record.get(DELETED_AT) is not None:
+                # A file has every column for every row; a deletion has but its key.
+                record = {name: value for name, value in record.items() if value is not None}  # noqa: PLW2901
+            self._process_record_message(
+                {"type": "RECORD", "stream": stream, "record": record, "version": version}
+            )
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Judge the figures of a STATE and keep it: it goes out when its rows are safe."""

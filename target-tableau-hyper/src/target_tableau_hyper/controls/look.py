@@ -150,5 +150,5 @@ class Look:
 
 def closest(name: str, known: Mapping[str, object]) -> str:
     """What a name may have been meant to be, as the end of a sentence."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.75)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -65,8 +65,11 @@ class ControlRun:
         results: dict[str, list[dict[str, Any]]] = {stream: [] for stream in self._brought}
         failures = []
         for control in controls:
+            about = control.check.streams[0]
+            if not self._look.knows(about):
+                self._tell_unknown(control, about)
+                continue
             if self._brought.keys().isdisjoint(control.check.streams):
-                self._tell_unknown(control)
                 continue
             result = self._earlier(control) or self._run(control)
             for stream in control.check.streams:
@@ -126,13 +129,13 @@ class ControlRun:
                     return Result(**result)
         return None
 
-    def _tell_unknown(self, control: Control) -> None:
-        """A control of streams that do not come must not be a slip of the pen."""
-        for stream in control.check.streams:
-            if not self._look.knows(stream):
-                self._logger.warning(
-                    "control %r looks at stream %r, of which there is no extract%s",
-                    control.name,
-                    stream,
-                    closest(stream, dict.fromkeys(self._known)),
-                )
+    def _tell_unknown(self, control: Control, stream: str) -> None:
+        """A table that was never loaded has nothing wrong; but a slip of the pen is to be seen."""
+        if stream in self._known:
+            return
+        hint = closest(stream, dict.fromkeys(self._known))
+        tell = self._logger.warning if hint else self._logger.info
+        tell(
+            "control %r looks at stream %r, of which there is no extract%s",
+            *(control.name, stream, hint),
+        )
