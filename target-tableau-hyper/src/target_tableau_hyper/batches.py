@@ -51,8 +51,8 @@ def records_of(
     message: Mapping[str, Any],
     schema: Mapping[str, Any],
     storage: Mapping[str, Any] | None = None,
-) -> Iterator[tuple[Record, int]]:
-    """The records of all files of a BATCH message, each with its size in bytes.
+) -> Iterator[tuple[Record, int, str]]:
+    """The records of all files of a BATCH message, each with its size in bytes and its file's name.
 
     Args:
         message: The BATCH message.
@@ -76,10 +76,11 @@ def records_of(
         raise DataError(text)
     for url in message["manifest"]:
         with _named(str(message["stream"]), str(url)), _opened(str(url), storage) as file:
-            if form == "parquet":
-                yield from _parquet(file, _structured(schema))
-            else:
-                yield from _jsonl(file, compression)
+            parquet = form == "parquet"
+            found = _parquet(file, _structured(schema)) if parquet else _jsonl(file, compression)
+            name = str(url).rpartition("/")[2]
+            for record, size in found:
+                yield record, size, name
 
 
 def _jsonl(file: IO[bytes], compression: str) -> Iterator[tuple[Record, int]]:

@@ -100,6 +100,8 @@ class Loader:
             self._results = self._check(merged)
             prepared = [self._seal(work) for work in merged]
         kept = [sealed for sealed, _ in prepared if sealed.manifest.stream != TEST_STREAM]
+        for staged in streams:
+            self._settle_quarantine(staged)
         for sealed, work in prepared:
             if sealed.manifest.stream == TEST_STREAM:
                 self._run.logger.info(
@@ -113,6 +115,22 @@ class Loader:
                 sealed.store.commit(work, sealed.manifest)
                 self._record(sealed)
         return kept
+
+    def _settle_quarantine(self, staged: StagedStream) -> None:
+        """Keep and tell what was set aside."""
+        if staged.quarantine is None or not staged.quarantine.count:
+            return
+        run = self._run
+        path = staged.quarantine.settle(run.settings.output_dir.resolve(), run.stem(staged.stream))
+        assert path is not None  # noqa: S101 - something was set aside
+        name = f"{path.parent.name}/{path.name}"
+        run.logger.warning(
+            "stream %r: %d records do not fit and are not stored; see %s in output_dir",
+            *(staged.stream, staged.quarantine.count, name),
+        )
+        run.ledger.append(
+            "records.quarantined", stream=staged.stream, records=staged.quarantine.count, file=name
+        )
 
     def _appends(self, sealed: Sealed) -> bool:
         """Whether the rows would come twice, if the run ended before its STATE went out."""
@@ -200,6 +218,7 @@ class Loader:
                 datasource=run.settings.datasource(staged.stream).name or staged.stream,
                 columns=[_retitled(staged, column) for column in old.columns],
                 controls=results,
+                quarantined=staged.quarantine.count if staged.quarantine else 0,
             )
             return Sealed(work.store, kept, Delta(), None, time.monotonic() - work.started), None
         figures = prove(staged.stream, merged.path, merged.columns, merged.expected)
@@ -263,6 +282,7 @@ class Loader:
             delta=asdict(merged.delta),
             delivered=old.delivered if old else None,
             pending=self._is_to_be_delivered(staged.stream),
+            quarantined=staged.quarantine.count if staged.quarantine else 0,
         )
 
     def _is_to_be_delivered(self, stream: str) -> bool:

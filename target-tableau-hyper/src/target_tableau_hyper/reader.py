@@ -34,11 +34,19 @@ class MessageReader(GenericSingerReader[bytes]):
         self._guard = guard
         #: Length of the line in hand: a fair measure of the memory that its record takes.
         self.line_bytes = 0
+        #: File of the BATCH in hand, which its records come from.
+        self.batch_file: str | None = None
+        self._line = 0
 
     @property
     def default_input(self) -> IO[bytes]:
         """Standard input, as bytes."""
         return sys.stdin.buffer
+
+    @property
+    def place(self) -> str:
+        """Where the record in hand stands: a line of the input, or a BATCH file."""
+        return self.batch_file or f"line {self._line}"
 
     def process_lines(
         self,
@@ -61,6 +69,7 @@ class MessageReader(GenericSingerReader[bytes]):
             number = 0
             for line in lines:
                 number += 1
+                self._line = number
                 self.line_bytes = len(line)
                 if self.line_bytes <= 2 and not line.strip():  # noqa: PLR2004 - a line break alone
                     continue

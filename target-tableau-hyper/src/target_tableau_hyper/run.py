@@ -13,6 +13,7 @@ from pipeline_core.run_id import current_run_id
 from pipeline_core.secrets.resolve import told
 from target_tableau_hyper.audit import Completeness
 from target_tableau_hyper.extract.layout import max_digits
+from target_tableau_hyper.extract.quarantine import Quarantine
 from target_tableau_hyper.extract.staging import Budget, StagedStream, clear_staging
 from target_tableau_hyper.extract.store import file_stem, stem_of_setting
 from target_tableau_hyper.lock import hold_directory
@@ -42,6 +43,7 @@ class Run:
         self.settings = settings
         self.logger = logger
         self.run_id = current_run_id()
+        self.started_at = self.now()
         self.completeness = Completeness(settings.completeness)
         self.budget = Budget()
         self.max_digits = max_digits(settings.hyper_version)
@@ -148,7 +150,10 @@ class Run:
                     "each its own name in datasources"
                 )
                 raise ConfigError(message)
-            self.streams[stream] = StagedStream(stream, self.staging / stem)
+            staged = StagedStream(stream, self.staging / stem)
+            if self.settings.on_bad_record == "quarantine":
+                staged.quarantine = Quarantine(stream, self.run_id, staged.directory)
+            self.streams[stream] = staged
         return self.streams[stream]
 
     def _published_as(self, stream: str) -> tuple[str | None, str] | None:

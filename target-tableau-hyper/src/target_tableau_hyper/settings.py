@@ -90,7 +90,8 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         default=False,
         title="Add Record Metadata",
         description=(
-            "Add the Singer SDK's `_sdc_*` columns. A row whose own values did not change keeps "
+            "Add the Singer SDK's `_sdc_*` columns and `_audit_run_id`, `_audit_source`, "
+            "`_audit_row_hash` and `_audit_loaded_at`. A row whose own values did not change keeps "
             "the metadata of its last change."
         ),
         examples=[False],
@@ -186,6 +187,19 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         examples=["var/ledger.db"],
     ),
     th.Property(
+        "on_bad_record",
+        th.StringType,
+        default="fail",
+        allowed_values=["fail", "quarantine"],
+        title="On Bad Record",
+        description=(
+            "A record that does not fit or breaks its schema ends the run (`fail`), or is set "
+            "aside in `quarantine/` of `output_dir`, whole, for the owner of the file alone, and "
+            "the run goes on."
+        ),
+        examples=["fail"],
+    ),
+    th.Property(
         "validate_records",
         th.BooleanType,
         default=True,
@@ -225,6 +239,7 @@ class Settings:
     hyper_version: int
     publish: str
     validate_records: bool
+    on_bad_record: str
     datasources: Datasources
     package: str
     tableau: TableauSettings | None
@@ -250,6 +265,7 @@ class Settings:
             hyper_version=config["hyper_version"],
             publish=config["publish"],
             validate_records=config["validate_records"],
+            on_bad_record=config["on_bad_record"],
             datasources=Datasources.from_config(config.get("datasources")),
             package=config["package"],
             tableau=_tableau(config),

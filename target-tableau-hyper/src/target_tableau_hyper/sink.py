@@ -9,6 +9,10 @@ from singer_sdk.sinks import Sink
 
 from pipeline_core.errors import DataError
 from target_tableau_hyper.extract.schema import (
+    AUDIT_LOADED_AT,
+    AUDIT_ROW_HASH,
+    AUDIT_RUN_ID,
+    AUDIT_SOURCE,
     DELETED_AT,
     RECORD_METADATA,
     columns_of,
@@ -20,6 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from target_tableau_hyper.target import HyperTarget
+
+
+_AUDIT_PROPERTIES: dict[str, Any] = {
+    AUDIT_RUN_ID: {"type": ["null", "string"]},
+    AUDIT_SOURCE: {"type": ["null", "string"]},
+    AUDIT_ROW_HASH: {"type": ["null", "string"]},
+    AUDIT_LOADED_AT: {"type": ["null", "string"], "format": "date-time"},
+}
 
 
 class MissingKeyError(DataError, MissingKeyPropertiesError):
@@ -75,6 +87,8 @@ class HyperSink(Sink):
         """Store one record that no map touches: the short way past the SDK's per-record steps."""
         for key in self._keys:
             if key not in record:
+                if self.writer.reject(record, key, "the record lacks its key property"):
+                    return
                 self._refuse_missing_key(record)
         if not self._plain:
             self._add_sdc_metadata_to_record(record, message, {})
@@ -126,6 +140,17 @@ class HyperSink(Sink):
         """Add the metadata columns, without touching the tap's own schema."""
         self.schema = {**self.schema, "properties": dict(self.schema["properties"])}
         super()._add_sdc_metadata_to_schema()
+        self.schema["properties"] |= _AUDIT_PROPERTIES
+
+    def _add_sdc_metadata_to_record(
+        self, record: dict[str, Any], message: dict[str, Any], context: dict[str, Any]
+    ) -> None:
+        """Add the SDK's metadata and ours; the hash follows when the values are converted."""
+        super()._add_sdc_metadata_to_record(record, message, context)
+        run = self._target.run
+        record[AUDIT_RUN_ID] = run.run_id
+        record[AUDIT_SOURCE] = self._reader.place
+        record[AUDIT_LOADED_AT] = run.started_at
 
     def _singer_validate_message(self, record: dict[str, Any]) -> None:
         if any(key not in record for key in self._keys):

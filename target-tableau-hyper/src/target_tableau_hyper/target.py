@@ -268,14 +268,15 @@ class HyperTarget(Target):
             message = f"a BATCH of stream {stream!r} came before its SCHEMA"
             raise RecordBeforeSchemaError(message)
         storage = (self.config.get("batch_config") or {}).get("storage")
-        for record, size in records_of(message_dict, self._raw_schemas[stream][0], storage):
-            self.message_reader.line_bytes = size
+        for record, size, file in records_of(message_dict, self._raw_schemas[stream][0], storage):
+            self.message_reader.line_bytes, self.message_reader.batch_file = size, file
             if record.get(DELETED_AT) is not None:
                 # A file has every column for every row; a deletion has but its key.
                 record = {name: value for name, value in record.items() if value is not None}  # noqa: PLW2901
             self._process_record_message(
                 {"type": "RECORD", "stream": stream, "record": record, "version": version}
             )
+        self.message_reader.batch_file = None
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Judge the figures of a STATE and keep it: it goes out when its rows are safe."""

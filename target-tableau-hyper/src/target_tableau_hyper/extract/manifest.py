@@ -74,6 +74,7 @@ class Manifest:
         delivered: What Tableau confirmed last; ``None`` when nothing was ever delivered.
         package_refused: The attempt at a package that the server refused.
         pending: Sealed for Tableau, and not delivered yet.
+        quarantined: Records of the last run that brought any, set aside instead of stored.
         controls: How the controls that look at the stream came out, see :mod:`controls.finding`.
     """
 
@@ -96,6 +97,7 @@ class Manifest:
     package_refused: str | None = None
     pending: bool = False
     controls: list[dict[str, Any]] = field(default_factory=list)
+    quarantined: int = 0
 
     @property
     def figures(self) -> Figures:

@@ -226,11 +226,24 @@ def _find_removals(
     gone = "EXISTS (SELECT 1 FROM last l WHERE l.deleted AND {})"
     if purge is not None:
         gone = "NOT EXISTS (SELECT 1 FROM last l WHERE l.kept AND {})"
+    gone = gone.format(keys) + (_but_spared(staged) if purge is not None else "")
     alive = "" if hard else f" AND t.{quote(DELETED_AT)} IS NULL"
     database.run(
         f"CREATE TEMPORARY TABLE removed AS SELECT {own}, TRUE AS updated FROM upserts "  # noqa: S608 - quoted
         f"WHERE NOT is_new UNION ALL SELECT {there}, FALSE FROM {TABLE} t "
-        f"WHERE {gone.format(keys)}{alive}"
+        f"WHERE {gone}{alive}"
+    )
+
+
+def _but_spared(staged: StagedStream) -> str:
+    """Rows whose newer version was set aside are not absent: the older one stays."""
+    file = staged.quarantine.write_keys() if staged.quarantine else None
+    if file is None:
+        return ""
+    same = " AND ".join(f"s.k{n} = t.{quote(key)}" for n, key in enumerate(staged.keys))
+    return (
+        f" AND NOT EXISTS (SELECT 1 FROM external({literal(str(file))}, FORMAT => 'parquet') s "  # noqa: S608 - quoted
+        f"WHERE {same})"
     )
 
 

@@ -18,9 +18,19 @@ if TYPE_CHECKING:
 #: Marks a RECORD that stands for a deletion: ``_sdc_deleted_at`` is set.
 DELETED_AT = "_sdc_deleted_at"
 
-#: The SDK's record metadata: when and how a record came, not what it holds.
+#: Ours, beside the SDK's: which run stored a row, from where, when, and a hash of what it holds.
+AUDIT_RUN_ID = "_audit_run_id"
+AUDIT_SOURCE = "_audit_source"
+AUDIT_ROW_HASH = "_audit_row_hash"
+AUDIT_LOADED_AT = "_audit_loaded_at"
+
+#: Record metadata: when and how a record came, not what it holds.
 RECORD_METADATA = frozenset(
     {
+        AUDIT_RUN_ID,
+        AUDIT_SOURCE,
+        AUDIT_ROW_HASH,
+        AUDIT_LOADED_AT,
         "_sdc_extracted_at",
         "_sdc_received_at",
         "_sdc_batched_at",

@@ -18,8 +18,14 @@ import pyarrow.parquet as pq
 
 from pipeline_core.errors import DataError
 from pipeline_core.files import sync_directory
-from target_tableau_hyper.extract.exact import json_text
-from target_tableau_hyper.extract.schema import DELETED_AT, RECORD_METADATA, Kind
+from target_tableau_hyper.extract.exact import ExactReader, UnfitError, json_text
+from target_tableau_hyper.extract.row_hash import row_hashes
+from target_tableau_hyper.extract.schema import (
+    AUDIT_ROW_HASH,
+    DELETED_AT,
+    RECORD_METADATA,
+    Kind,
+)
 from target_tableau_hyper.extract.validation import LeftoverCheck
 from target_tableau_hyper.extract.values import (
     MIN_SCALE,
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from target_tableau_hyper.extract.quarantine import Quarantine
     from target_tableau_hyper.extract.schema import Column
 
 #: A chunk is written when it has this many rows or this much JSON text, whichever comes first.
@@ -92,6 +99,7 @@ class StagedStream:
         empty_activation: Version of an ACTIVATE_VERSION without records, which would empty the
             table.
         seen_versions: Versions of the records so far.
+        quarantine: Takes records that do not fit; without one they end the run.
     """
 
     stream: str
@@ -103,6 +111,7 @@ class StagedStream:
     activated: int | None = None
     empty_activation: int | None = None
     seen_versions: set[int] = field(default_factory=set)
+    quarantine: Quarantine | None = None
 
     def adopt(self, columns: Sequence[Column], keys: Sequence[str]) -> None:
         """Take a SCHEMA's columns and keys as the ones that hold from now on."""
@@ -202,9 +211,10 @@ class SegmentWriter:
         """
         if not self._records:
             return
-        if self._validate:
-            self._check_records()
-        arrays = [self._array(index, column) for index, column in enumerate(self._columns)]
+        arrays = self._arrays()
+        if not self._records:
+            self._forget()
+            return
         first = self._staged.rows
         count = len(self._records)
         arrays += [
@@ -228,8 +238,74 @@ class SegmentWriter:
         self._file_rows += count
         self._file_columns = self._as_they_are()
         self._staged.rows += count
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing waits any more."""
         self._budget.waiting -= self._bytes
         self._records, self._versions, self._deleted, self._bytes = [], [], [], 0
+
+    def reject(self, record: dict[str, Any], column: str | None, reason: str) -> bool:
+        """Set a record aside, where that is wanted; otherwise ``False``."""
+        quarantine = self._staged.quarantine
+        if quarantine is None:
+            return False
+        named = {column.name: column for column in self._columns}
+        keys = [named[key] for key in self._keys if key in named]
+        quarantine.take(record, keys, column=column, reason=reason)
+        return True
+
+    def _arrays(self) -> list[pa.Array]:
+        """The waiting rows as columns; rows that do not fit are set aside, one after the other.
+
+        Raises:
+            DataError: a value does not fit, and nothing is set aside.
+        """
+        while True:
+            try:
+                if self._validate:
+                    self._check_records()
+                arrays = [self._array(index, column) for index, column in enumerate(self._columns)]
+            except _BadRecordError as bad:
+                if self._staged.quarantine is None:
+                    raise bad.as_data_error() from None
+                for position, reason in sorted(self._all_like(bad).items(), reverse=True):
+                    self.reject(self._records[position], bad.column, reason)
+                    for waiting in (self._records, self._versions, self._deleted):
+                        del waiting[position]
+            else:
+                return self._hashed(arrays)
+
+    def _hashed(self, arrays: list[pa.Array]) -> list[pa.Array]:
+        """The columns, with the rows' hashes where these are wanted."""
+        if AUDIT_ROW_HASH in self._names:
+            own = {
+                name: array
+                for name, array in zip(self._names, arrays, strict=True)
+                if name not in RECORD_METADATA and name != DELETED_AT
+            }
+            arrays[self._names.index(AUDIT_ROW_HASH)] = row_hashes(own)
+        return arrays
+
+    def _all_like(self, bad: _BadRecordError) -> dict[int, str]:
+        """All waiting rows that are bad in the same place: one pass, however many there are."""
+        found = {bad.position: str(bad)}
+        if bad.column is None:
+            for position, record in enumerate(self._records):
+                fault = self._leftover.fault(record) if self._leftover else None
+                if fault is not None and not self._deleted[position]:
+                    found[position] = fault
+            return found
+        (column,) = (one for one in self._columns if one.name == bad.column)
+        reader = ExactReader(column, strict=self._validate)
+        for position, record in enumerate(self._records):
+            value = record.get(column.name)
+            try:
+                if value is not None:
+                    reader.read(value)
+            except UnfitError as error:
+                found[position] = str(error)
+        return found
 
     def close(self) -> None:
         """Write what waits and finish the file."""
@@ -297,14 +373,14 @@ class SegmentWriter:
                     "the tap's schema, or set validate_records to false to store what fits its "
                     "column"
                 )
-                raise DataError(message)
+                raise _BadRecordError(position, None, fault, message)
 
-    def _data_error(self, column: Column, position: int, reason: str) -> DataError:
+    def _data_error(self, column: Column, position: int, reason: str) -> _BadRecordError:
         message = (
             f"stream {self._staged.stream!r}, column {column.name!r}, {self._where(position)}: "
             f"{reason}"
         )
-        return DataError(message)
+        return _BadRecordError(position, column.name, reason, message)
 
     def _where(self, position: int) -> str:
         """The record's key, and nothing else of it."""
@@ -338,6 +414,19 @@ class SegmentWriter:
             else SegmentColumn(column)
             for i, column in enumerate(self._columns)
         )
+
+
+class _BadRecordError(Exception):
+    """One of the waiting rows does not fit."""
+
+    def __init__(self, position: int, column: str | None, reason: str, message: str) -> None:
+        super().__init__(reason)
+        self.position = position
+        self.column = column
+        self._message = message
+
+    def as_data_error(self) -> DataError:
+        return DataError(self._message)
 
 
 def clear_staging(root: Path) -> list[str]:
