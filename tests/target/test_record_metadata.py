@@ -114,7 +114,7 @@ def test_a_column_that_is_added_changes_no_hash() -> None:
     [
         (Decimal("0.00"), "0"),
         (Decimal("-0.050"), "-0.05"),
-        (Decimal("100"), "100"),
+        (Decimal(100), "100"),
         (Decimal("1E+3"), "1000"),
         (10**20, "100000000000000000000"),
         ("0.10", "0.10"),

@@ -26,6 +26,7 @@ _HYPER_TYPES = {
     Kind.TEXT: "TEXT",
     Kind.INTEGER: "BIG_INT",
     Kind.NUMERIC: "NUMERIC(18, 2)",
+    Kind.DOUBLE: "DOUBLE",
     Kind.BOOLEAN: "BOOL",
     Kind.DATE: "DATE",
     Kind.TIME: "TIME",

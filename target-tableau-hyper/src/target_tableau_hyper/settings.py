@@ -97,6 +97,19 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         examples=[False],
     ),
     th.Property(
+        "number_type",
+        th.StringType,
+        default="exact",
+        allowed_values=["exact", "double"],
+        title="Number Type",
+        description=(
+            "`exact` stores every number as NUMERIC with all its digits. `double` stores a plain "
+            "`number` as a floating-point column; one of which the schema says how many digits it "
+            "has (`x-singer.decimal`, `multipleOf`, `x-sql-datatype-properties`) stays exact."
+        ),
+        examples=["exact"],
+    ),
+    th.Property(
         "hyper_version",
         th.IntegerType,
         default=3,
@@ -237,6 +250,7 @@ class Settings:
     completeness: str
     state_after: str
     hyper_version: int
+    number_type: str
     publish: str
     validate_records: bool
     on_bad_record: str
@@ -263,6 +277,7 @@ class Settings:
             completeness=config["completeness"],
             state_after=config["state_after"],
             hyper_version=config["hyper_version"],
+            number_type=config["number_type"],
             publish=config["publish"],
             validate_records=config["validate_records"],
             on_bad_record=config["on_bad_record"],

@@ -56,7 +56,9 @@ class HyperSink(Sink):
                 "type": ["null", "string"],
                 "format": "date-time",
             }
-        self.columns = columns_of(stream_name, self.schema)
+        self.columns = columns_of(
+            stream_name, self.schema, doubles=run.settings.number_type == "double"
+        )
         require_keys(self.columns, stream_name, self.key_properties)
         self.staged = run.staged_stream(stream_name)
         self.staged.adopt(self.columns, self.key_properties)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         Relationship,
     )
 
-_NUMBERS = frozenset({Kind.INTEGER, Kind.NUMERIC})
+_NUMBERS = frozenset({Kind.INTEGER, Kind.NUMERIC, Kind.DOUBLE})
 
 
 @dataclass(frozen=True, slots=True)

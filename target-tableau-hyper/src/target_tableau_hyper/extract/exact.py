@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ import msgspec
 from target_tableau_hyper.extract.schema import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from target_tableau_hyper.extract.schema import Column
 
 _INT64 = range(-(2**63), 2**63)
@@ -29,6 +32,7 @@ _JSON_TYPES = {
 
 _EXAMPLES = {
     Kind.NUMERIC: "decimal number such as -1234.56",
+    Kind.DOUBLE: "number such as -1234.56",
     Kind.DATE: "date such as 2024-03-31",
     Kind.TIME: "time such as 23:59:59.5",
     Kind.TIMESTAMP: "date-time such as 2024-03-31T12:00:00Z",
@@ -69,10 +73,11 @@ class ExactReader:
         """
         self._column = column
         self._strict = strict
-        self._reads = {
+        self._reads: dict[Kind, Callable[[object], Any]] = {
             Kind.TEXT: self.text,
             Kind.INTEGER: self.integer,
             Kind.NUMERIC: self.decimal,
+            Kind.DOUBLE: self.double,
             Kind.BOOLEAN: self.boolean,
             Kind.DATE: self.date,
             Kind.TIME: self.time,
@@ -100,21 +105,26 @@ class ExactReader:
             raise WrongTypeError(value, "string")
         return json_text(value)
 
-    def integer(self, value: object) -> int:
-        """A whole number of at most 64 bits; ``1.0`` is one, too."""
+    def integer(self, value: object, *, wide: bool = False) -> int:
+        """A whole number of at most 64 bits, or ``wide`` of any size; ``1.0`` is one, too."""
         if not self._strict and isinstance(value, str):
             value = self.decimal(value)
         if isinstance(value, Decimal) and value == value.to_integral_value():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise WrongTypeError(value, "integer")
-        if value not in _INT64:
-            reason = (
-                "the integer does not fit into 64 bits; declare the property as number to store it "
-                "as NUMERIC"
-            )
+        if not wide and value not in _INT64:
+            reason = "the integer does not fit into 64 bits"
             raise UnfitError(reason)
         return value
+
+    def double(self, value: object) -> float:
+        """The floating-point number that is nearest to a finite number."""
+        number = float(self.decimal(value))
+        if math.isinf(number):
+            reason = "the number is too large for a floating-point column"
+            raise UnfitError(reason)
+        return number
 
     def decimal(self, value: object) -> Decimal:
         """A finite number with all its digits."""

@@ -27,9 +27,12 @@ NARROW_DIGITS = 18
 #: Digits of a BIG_INT.
 _INTEGER_DIGITS = 19
 
+_NUMBERS = frozenset({Kind.INTEGER, Kind.NUMERIC, Kind.DOUBLE})
+
 _SQL = {
     Kind.TEXT: "TEXT",
     Kind.INTEGER: "BIGINT",
+    Kind.DOUBLE: "DOUBLE PRECISION",
     Kind.BOOLEAN: "BOOLEAN",
     Kind.DATE: "DATE",
     Kind.TIME: "TIME",
@@ -175,11 +178,27 @@ def incoming_columns(
     for segment in segments:
         for part in segment.columns:
             need = needs[part.column.name]
+            _check_doubles(stream, part.column.name, need.kind, part.column.kind)
             need.kind = common_kind(need.kind, part.column.kind)
             need.scale = max(need.scale, part.scale)
             whole = _INTEGER_DIGITS if part.column.kind is Kind.INTEGER else part.whole_digits
             need.whole = max(need.whole, whole)
     return tuple(_sized(stream, need, definitions[name], digits) for name, need in needs.items())
+
+
+def _check_doubles(stream: str, name: str, one: Kind, other: Kind) -> None:
+    """Exact numbers do not become floats, nor floats exact: neither would be what it was.
+
+    Raises:
+        DataError: they would have to.
+    """
+    if Kind.DOUBLE in {one, other} and one is not other and {one, other} <= _NUMBERS:
+        message = (
+            f"stream {stream!r}, column {name!r} is {one.value} and would have to be "
+            f"{other.value}; set number_type back, or remove the extract with its manifest and "
+            "load the stream anew (meltano run --full-refresh)"
+        )
+        raise DataError(message)
 
 
 def common_kind(one: Kind, other: Kind) -> Kind:
@@ -224,6 +243,8 @@ def _numeric(stream: str, wanted: TableColumn, digits: int) -> TableColumn:
 def _joined(
     stream: str, column: TableColumn, new: TableColumn | None, *, key: bool, digits: int
 ) -> TableColumn:
+    if new is not None:
+        _check_doubles(stream, column.name, column.kind, new.kind)
     kind = column.kind if new is None else common_kind(column.kind, new.kind)
     if kind is not Kind.NUMERIC:
         return TableColumn(column.name, kind, nullable=not key)

@@ -7,8 +7,8 @@ that is not null, in the order of the column names' code points:
 - ``true`` and ``false``; dates as ``2024-03-31``, times as ``23:59:59.500000``;
 - instants in UTC as ``2024-03-31T22:00:00.000000Z``.
 
-BLAKE2b with 16 bytes of it in UTF-8, as hex. Columns that are null do not count, so a column that is
-added later changes no hash; columns of the SDK's and of our own metadata do not count either.
+BLAKE2b with 16 bytes of it in UTF-8, as hex. Columns that are null do not count, so a column that
+is added later changes no hash; columns of the SDK's and of our own metadata do not count either.
 """
 
 from __future__ import annotations

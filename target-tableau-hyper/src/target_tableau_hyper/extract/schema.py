@@ -6,7 +6,8 @@ one that holds them all without loss, which in the last resort is text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class Kind(StrEnum):
     TEXT = "text"
     INTEGER = "integer"
     NUMERIC = "numeric"
+    DOUBLE = "double"
     BOOLEAN = "boolean"
     DATE = "date"
     TIME = "time"
@@ -92,8 +94,16 @@ class Column:
     description: str | None = None
 
 
-def columns_of(stream: str, schema: Mapping[str, Any]) -> tuple[Column, ...]:
+def columns_of(
+    stream: str, schema: Mapping[str, Any], *, doubles: bool = False
+) -> tuple[Column, ...]:
     """The columns of a stream, in the schema's order.
+
+    Args:
+        stream: For messages.
+        schema: JSON Schema of its records.
+        doubles: Whether a plain ``number``, of which nothing says that it is a decimal, becomes a
+            floating-point column.
 
     Raises:
         DataError: the schema has no ``properties`` object.
@@ -105,7 +115,18 @@ def columns_of(stream: str, schema: Mapping[str, Any]) -> tuple[Column, ...]:
             "correct the tap's schema"
         )
         raise DataError(message)
-    return tuple(_column(name, definition) for name, definition in properties.items())
+    columns = (_column(name, definition) for name, definition in properties.items())
+    return tuple(
+        replace(column, kind=Kind.DOUBLE)
+        if doubles and column.kind is Kind.NUMERIC and not _is_decimal(column)
+        else column
+        for column in columns
+    )
+
+
+def _is_decimal(column: Column) -> bool:
+    """Whether the schema says more than ``number``: money is never a float."""
+    return column.decimal_strings or column.scale is not None or column.precision is not None
 
 
 def require_keys(columns: Sequence[Column], stream: str, keys: Sequence[str]) -> None:
@@ -157,7 +178,7 @@ def _column(name: str, definition: object) -> Column:
         only_strings=types == {"string"},
         decimal_strings=bool(formats & _DECIMAL_FORMATS),
         precision=_whole(hint.get("precision")),
-        scale=_whole(hint.get("scale")),
+        scale=_scale(hint.get("scale"), texts.get("multipleOf")),
         title=_text(texts.get("title")),
         description=_text(texts.get("description")),
     )
@@ -180,6 +201,16 @@ def _kind(types: set[str], formats: set[str]) -> Kind:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _scale(hint: object, multiple_of: object) -> int | None:
+    """Decimal places that the source promises: ``multipleOf: 0.01`` means two."""
+    places = _whole(hint)
+    if isinstance(multiple_of, int | float | Decimal) and not isinstance(multiple_of, bool):
+        exponent = Decimal(str(multiple_of)).normalize().as_tuple().exponent
+        if isinstance(exponent, int):
+            places = max(places or 0, -exponent)
+    return places
 
 
 def _text(value: object) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -33,6 +33,7 @@ from target_tableau_hyper.extract.values import (
     numeric_to_arrow,
     to_arrow,
     whole_digits,
+    wide_integers,
     widest,
 )
 
@@ -176,6 +177,8 @@ class SegmentWriter:
         self._bytes = 0
         self._scales = [MIN_SCALE] * len(self._columns)
         self._whole = [0] * len(self._columns)
+        #: Integer columns that have had values of more than 64 bits, and are decimals since.
+        self._wide: set[int] = set()
         self._file: pq.ParquetWriter | None = None
         self._path: Path | None = None
         self._file_rows = 0
@@ -325,8 +328,10 @@ class SegmentWriter:
         name = column.name
         values = [record.get(name) for record in self._records]
         try:
-            if column.kind is Kind.NUMERIC:
+            if index in self._wide or column.kind is Kind.NUMERIC:
                 array = self._numeric(index, column, values)
+            elif column.kind is Kind.INTEGER:
+                array = self._integers(index, column, values)
             else:
                 array = to_arrow(column, values, strict=self._validate)
         except UnfitAtError as error:
@@ -338,9 +343,23 @@ class SegmentWriter:
             self._check_nulls(column)
         return array
 
+    def _integers(self, index: int, column: Column, values: list[Any]) -> pa.Array:
+        """Integers; from the first on that has more than 64 bits, as decimals."""
+        try:
+            return to_arrow(column, values, strict=self._validate)
+        except UnfitAtError:
+            wide_integers(values, strict=self._validate, column=column)  # or else it is a bad one
+            self._wide.add(index)
+            return self._numeric(index, column, values)
+
     def _numeric(self, index: int, column: Column, values: list[Any]) -> pa.Array:
         """Decimals, as long as the column's digits so far and these fit into one NUMERIC."""
-        array = numeric_to_arrow(values, self._scales[index], strict=self._validate, column=column)
+        if index in self._wide:
+            array = wide_integers(values, strict=self._validate, column=column)
+        else:
+            array = numeric_to_arrow(
+                values, self._scales[index], strict=self._validate, column=column
+            )
         whole, scale = max(self._whole[index], whole_digits(array)), array.type.scale
         if whole + scale > self._max_digits:
             position = widest(values, by_scale=whole == self._whole[index])
@@ -409,8 +428,8 @@ class SegmentWriter:
     def _as_they_are(self) -> tuple[SegmentColumn, ...]:
         """The columns with the digits that the rows written so far need."""
         return tuple(
-            SegmentColumn(column, self._whole[i], self._scales[i])
-            if column.kind is Kind.NUMERIC
+            SegmentColumn(replace(column, kind=Kind.NUMERIC), self._whole[i], self._scales[i])
+            if i in self._wide or column.kind is Kind.NUMERIC
             else SegmentColumn(column)
             for i, column in enumerate(self._columns)
         )

@@ -42,6 +42,7 @@ _KINDS = {
     TypeTag.TEXT: Kind.TEXT,
     TypeTag.BIG_INT: Kind.INTEGER,
     TypeTag.NUMERIC: Kind.NUMERIC,
+    TypeTag.DOUBLE: Kind.DOUBLE,
     TypeTag.BOOL: Kind.BOOLEAN,
     TypeTag.DATE: Kind.DATE,
     TypeTag.TIME: Kind.TIME,

@@ -34,6 +34,7 @@ _LAST = datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001 - likewise
 ARROW_TYPES = {
     Kind.TEXT: pa.string(),
     Kind.INTEGER: pa.int64(),
+    Kind.DOUBLE: pa.float64(),
     Kind.BOOLEAN: pa.bool_(),
     Kind.DATE: pa.date32(),
     Kind.TIME: pa.time64("us"),
@@ -68,6 +69,17 @@ def to_arrow(column: Column, values: Sequence[Any], *, strict: bool) -> pa.Array
         pass
     reader = ExactReader(column, strict=strict)
     return pa.array(_each(values, reader.read), ARROW_TYPES[column.kind])
+
+
+def wide_integers(values: Sequence[Any], *, strict: bool, column: Column) -> pa.Array:
+    """Whole numbers that do not all fit into 64 bits, as decimals without places.
+
+    Raises:
+        UnfitAtError: a value is no whole number, or has more than 38 digits.
+    """
+    reader = ExactReader(column, strict=strict)
+    whole = _each(values, lambda value: reader.integer(value, wide=True))
+    return numeric_to_arrow(whole, 0, strict=strict, column=column)
 
 
 def numeric_to_arrow(
@@ -159,9 +171,26 @@ def _fast_times(values: Sequence[Any]) -> pa.Array:
     )
 
 
+def _fast_doubles(values: Sequence[Any]) -> pa.Array:
+    numbers = pa.array(
+        [None if value is None else float(value) for value in values if _is_number(value)],
+        pa.float64(),
+    )
+    if not pc.all(pc.is_finite(numbers)).as_py() and len(numbers) > numbers.null_count:
+        raise OverflowError
+    return numbers
+
+
+def _is_number(value: object) -> bool:
+    if value is not None and type(value) not in (int, Decimal):
+        raise TypeError
+    return True
+
+
 _FAST: dict[Kind, Callable[[Sequence[Any]], pa.Array]] = {
     Kind.TEXT: lambda values: pa.array(values, pa.string()),
     Kind.INTEGER: _fast_integers,
+    Kind.DOUBLE: _fast_doubles,
     Kind.BOOLEAN: lambda values: pa.array(values, pa.bool_()),
     Kind.DATE: _fast_cast(pa.date32()),
     Kind.TIME: _fast_times,

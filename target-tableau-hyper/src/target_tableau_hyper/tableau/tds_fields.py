@@ -48,6 +48,7 @@ _TYPES = {
     Kind.TEXT: TypeNames("string", "129", "Count"),
     Kind.INTEGER: TypeNames("integer", "20", "Sum"),
     Kind.NUMERIC: TypeNames("real", "5", "Sum"),
+    Kind.DOUBLE: TypeNames("real", "5", "Sum"),
     Kind.BOOLEAN: TypeNames("boolean", "11", "Count"),
     Kind.DATE: TypeNames("date", "7", "Year"),
     # Tableau has no time of day: it shows one as an instant on its day zero.
@@ -157,9 +158,9 @@ def unreadable(names: Iterable[str]) -> list[str]:
 
 
 def _is_measure(kind: Kind, name: str, table: Table) -> bool:
-    if kind not in {Kind.INTEGER, Kind.NUMERIC} or name in table.dimensions:
+    if kind not in {Kind.INTEGER, Kind.NUMERIC, Kind.DOUBLE} or name in table.dimensions:
         return False
-    return kind is Kind.NUMERIC or not _IDENTIFIER.fullmatch(name)
+    return kind is not Kind.INTEGER or not _IDENTIFIER.fullmatch(name)
 
 
 def _unique(name: str, table: str, taken: set[str]) -> str:
