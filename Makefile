@@ -37,8 +37,8 @@ PYTEST := $(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 test: sync ## Every test of our own
 	@$(PYTEST) --ignore=tests/interop
 
-test-all: sync ## Every test, also those against foreign software (peers from PyPI, PostgreSQL's server)
-	@$(PYTEST)
+test-all: sync ## Every test, also those against foreign software (peers from PyPI, PostgreSQL), and more kills
+	@KILL_TRIALS=25 $(PYTEST)
 
 lint: sync ## Format check, lint, types, import rules, meltano.yml schema
 	@$(RUN) ruff format --check .

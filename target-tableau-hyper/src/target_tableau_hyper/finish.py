@@ -9,6 +9,7 @@ from target_tableau_hyper.delivery.outbox import Outbox
 from target_tableau_hyper.delivery.parcel import OneStream, Workshop
 from target_tableau_hyper.delivery.plan import Decision, Way
 from target_tableau_hyper.extract.figures import text
+from target_tableau_hyper.failpoints import reach
 from target_tableau_hyper.loading import Loader
 from target_tableau_hyper.refresh.dependents import Dependents
 from target_tableau_hyper.run import TEST_STREAM
@@ -50,7 +51,9 @@ def finish_run(run: Run, pass_state_on: Callable[[], None]) -> None:
     if run.settings.state_after == "delivered":
         for extract in sealed:
             extract.store.settle()
+        reach("state.settled")
         _state(run, pass_state_on)
+        reach("state.written")
     if TEST_STREAM not in run.streams:
         dependents.refresh(delivered)
     run.ledger.append("run.finished", streams=len(sealed))

@@ -19,6 +19,7 @@ from target_tableau_hyper.extract.merge import Delta, Merged, merge
 from target_tableau_hyper.extract.rows import Policy
 from target_tableau_hyper.extract.seal import prove
 from target_tableau_hyper.extract.store import ExtractStore, stores_in
+from target_tableau_hyper.failpoints import reach
 from target_tableau_hyper.run import TEST_STREAM
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ class Loader:
             hyper_version=settings.hyper_version,
             payload=staged.directory / "payload.hyper" if self._wants_payload(old) else None,
         )
+        reach("merged")
         unchanged = old is not None and not merged.delta.changed
         return _Work(staged, store, old, None if unchanged else merged, started)
 
@@ -222,6 +224,7 @@ class Loader:
             )
             return Sealed(work.store, kept, Delta(), None, time.monotonic() - work.started), None
         figures = prove(staged.stream, merged.path, merged.columns, merged.expected)
+        reach("proved")
         manifest = self._manifest(staged, work.store, merged, old, totals_text(figures))
         self._log(staged, merged.delta, figures.rows, work.started)
         return (
@@ -291,6 +294,7 @@ class Loader:
 
     def _running_engine(self) -> Engine:
         if self._engine is None:
+            reach("engine.start")
             self._engine = self._stack.enter_context(
                 start_engine(hyper_version=self._run.settings.hyper_version)
             )

@@ -25,6 +25,7 @@ from target_tableau_hyper.delivery.publish import start_publish
 from target_tableau_hyper.delivery.refusal import JobFailedError, Refusal, refusal_of
 from target_tableau_hyper.delivery.update import request_id, start_update
 from target_tableau_hyper.extract.manifest import Delivery
+from target_tableau_hyper.failpoints import reach
 from target_tableau_hyper.tableau.datasources import find_datasource, stamp
 from target_tableau_hyper.tableau.jobs import Ending, JobResult, wait_for_job
 from target_tableau_hyper.tableau.projects import find_project
@@ -100,6 +101,7 @@ class Courier:
                 parcel, form, path, project, published, attempt=attempt
             )
         parcel.confirm(delivery, package_refused=refused)
+        reach("delivery.confirmed")
         return Delivered(parcel, decision, time.monotonic() - started)
 
     def _form(self, parcel: Parcel) -> tuple[Form, str]:
@@ -215,6 +217,7 @@ class Courier:
             package=form.kind,
             sha256=parcel.sha256,
         ) as effect:
+            reach("delivery.intent")
             file = parcel.hyper() if form.document is None else parcel.package(form.document)
             started = start_publish(
                 self._session,
@@ -225,6 +228,7 @@ class Courier:
                 kind=form.kind,
                 adopted=partial(self._witness.adopted, parcel.name, project, published),
             )
+            reach("delivery.sent")
             yield
             if isinstance(started, TSC.JobItem):
                 result: JobResult | None = self._wait(started, parcel.name)
@@ -232,6 +236,7 @@ class Courier:
                 found = self._witness.publication(parcel.name, project, started, result)
             else:
                 result, found = None, started
+            reach("delivery.job")
             confirmed = self._witness.confirm(
                 *(parcel.name, project, found, result),
                 before=published,
@@ -266,6 +271,7 @@ class Courier:
             sha256=parcel.sha256,
             request_id=request,
         ) as effect:
+            reach("delivery.intent")
             payload, steps = parcel.update()
             job = start_update(
                 self._session,
@@ -275,6 +281,7 @@ class Courier:
                 request=request,
                 name=parcel.name,
             )
+            reach("delivery.sent")
             yield
             result = self._wait(job, parcel.name)
             if result.ending is Ending.UNKNOWN:
@@ -284,6 +291,7 @@ class Courier:
             if found is None:
                 message = f"data source {parcel.name!r} is gone after its update"
                 raise JobFailedError(message)
+            reach("delivery.job")
             confirmed = self._witness.confirm(
                 *(parcel.name, project, found, result),
                 before=published,

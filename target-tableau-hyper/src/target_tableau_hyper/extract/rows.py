@@ -22,6 +22,7 @@ from target_tableau_hyper.extract.stage import (
     matching,
     positions,
 )
+from target_tableau_hyper.failpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,6 +152,7 @@ def _upsert(
         listed = ", ".join(positions(columns))
         with database.transaction():
             deleted = database.run(f"DELETE FROM {TABLE} WHERE {doomed}")  # noqa: S608 - quoted
+            reach("merge.deleted")
             inserted = database.run(f"INSERT INTO {TABLE} SELECT {listed} FROM upserts")  # noqa: S608 - quoted
         _agree(deleted, updated + gone, "deleted")
         _agree(inserted, new + updated, "inserted")

@@ -16,6 +16,7 @@ from pipeline_core.errors import ConfigError, IntegrityError
 from pipeline_core.files import replace_durably, write_atomically
 from target_tableau_hyper.extract.engine import TABLE, start_engine
 from target_tableau_hyper.extract.manifest import Manifest, sha256_of
+from target_tableau_hyper.failpoints import reach
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,19 +152,24 @@ class ExtractStore:
         """Make a proved copy and its manifest the ones that count."""
         work.chmod(_MODE)
         manifest.write(self._next)
+        reach("commit.next")
         replace_durably(work, self.extract)
+        reach("commit.extract")
         replace_durably(self._next, self.manifest)
+        reach("committed")
 
     def keep_for_undo(self) -> None:
         """Keep the extract as it is now, until :meth:`settle`; see :meth:`roll_back`."""
         self._undo.mkdir(exist_ok=True)
         if not self.extract.exists():
             write_atomically(self._undo / f"{self.stem}{_NOTHING}", b"", mode=_MODE)
+            reach("commit.undo")
             return
         kept = self._undo / self.extract.name
         kept.unlink(missing_ok=True)
         kept.hardlink_to(self.extract)  # the file itself is replaced, never changed
         write_atomically(self._undo / self.manifest.name, self.manifest.read_bytes(), mode=_MODE)
+        reach("commit.undo")
 
     def roll_back(self) -> bool:
         """Return to the extract of before a run that appended rows and whose STATE never went out.
@@ -186,6 +192,9 @@ class ExtractStore:
             restored.unlink(missing_ok=True)
             restored.hardlink_to(before)
             replace_durably(restored, self.extract)
+            # Where the run died before it replaced anything, both are one file, and a rename of a
+            # file to itself leaves both names.
+            restored.unlink(missing_ok=True)
             write_atomically(self.manifest, manifest.read_bytes())
         else:
             return False

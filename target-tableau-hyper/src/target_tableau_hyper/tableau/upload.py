@@ -25,6 +25,7 @@ from tableauserverclient.server.endpoint.fileuploads_endpoint import Fileuploads
 
 from pipeline_core.errors import ConfigError
 from pipeline_core.tls import is_untrusted
+from target_tableau_hyper.failpoints import reach
 from target_tableau_hyper.tableau.failures import UPLOAD_SESSION_UNKNOWN
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class ChunkedUploads(Fileuploads):
             while chunk := file.read(size):
                 counts = self._send(session_id, path.name, chunk, sent, counts=counts)
                 sent += len(chunk)
+                reach("upload.chunk")
                 if time.monotonic() - told_at >= _PROGRESS_S:
                     told_at = time.monotonic()
                     self._logger.info(
