@@ -124,7 +124,7 @@ def test_complete_input_is_loaded(extracts: Extracts, messages: list[dict[str, A
         ),
     ],
 )
-def test_incomplete_input_is_refused_and_leaves_nothing(
+def test_l01_incomplete_input_is_refused_and_leaves_nothing(
     extracts: Extracts, messages: list[dict[str, Any]], why: str
 ) -> None:
     with pytest.raises(IntegrityError, match=why):
@@ -133,7 +133,7 @@ def test_incomplete_input_is_refused_and_leaves_nothing(
     assert extracts.left_over() == []
 
 
-def test_refused_input_leaves_the_last_good_extract(extracts: Extracts, rows: Rows) -> None:
+def test_l01_refused_input_leaves_the_last_good_extract(extracts: Extracts, rows: Rows) -> None:
     extracts.run([FRESH, SCHEMA, R1, R2, DONE])
     before = extracts.path("gl").stat()
     with pytest.raises(IntegrityError):

@@ -321,7 +321,7 @@ RECOVERED = [
 
 
 @pytest.mark.parametrize("faults", RECOVERED)
-def test_publishing_recovers_within_the_run(
+def test_l07_l08_l11_publishing_recovers_within_the_run(
     extracts: Extracts, tableau: Tableau, rows: Rows, faults: list[Fault]
 ) -> None:
     tableau.faulty.faults += faults
@@ -342,7 +342,7 @@ def test_publishing_recovers_within_the_run(
         ),
     ],
 )
-def test_repeated_update_has_one_effect(
+def test_l09_repeated_update_has_one_effect(
     extracts: Extracts, tableau: Tableau, rows: Rows, fault: Fault
 ) -> None:
     extracts.config = tableau.config
@@ -390,6 +390,12 @@ NOT_DELIVERED = [
         Fault("POST", "/fileUploads", times=99, status=507), ConfigError, "storage", id="site full"
     ),
     pytest.param(
+        Fault("PUT", "/fileUploads/", times=99, status=413, body=xml_error("413000")),
+        ConfigError,
+        "lower chunk_size_mb",
+        id="chunks too large for what stands in between",
+    ),
+    pytest.param(
         Fault("POST", "/fileUploads", times=99, status=429, headers={"Retry-After": "86400"}),
         TransientError,
         "longer pause",
@@ -405,7 +411,7 @@ NOT_DELIVERED = [
 
 
 @pytest.mark.parametrize(("fault", "failure", "said"), NOT_DELIVERED)
-def test_failed_delivery_is_made_good_by_the_next_run_without_new_rows(  # noqa: PLR0917 - a case has three parts
+def test_l16_failed_delivery_is_made_good_by_the_next_run_without_new_rows(  # noqa: PLR0917 - a case has three parts
     extracts: Extracts,
     tableau: Tableau,
     rows: Rows,

@@ -65,7 +65,7 @@ DONE = 'completedAt="2024-01-01T00:01:00Z"'
         ),
     ],
 )
-def test_end_of_a_job(found: TSC.JobItem, ending: Ending | None, notes: str) -> None:
+def test_l11_end_of_a_job(found: TSC.JobItem, ending: Ending | None, notes: str) -> None:
     result = classify(found)
     assert (result.ending if result else None) == ending
     assert result is None or result.notes == notes
@@ -129,12 +129,12 @@ def test_waits_grow_to_a_quarter_of_a_minute() -> None:
     assert session.waits[-1] == 15.0
 
 
-def test_trouble_while_asking_is_waited_through() -> None:
+def test_l11_trouble_while_asking_is_waited_through() -> None:
     session = ScriptedSession(TransientError("HTTP 503"), TransientError("reset"), SUCCESS)
     assert session.wait() is Ending.SUCCESS
 
 
-def test_job_that_never_ends_is_given_up_at_the_deadline() -> None:
+def test_l11_job_that_never_ends_is_given_up_at_the_deadline() -> None:
     session = ScriptedSession(RUNNING)
     with pytest.raises(TransientError, match="job j1 is not over after 60 s and was cancelled"):
         session.wait(timeout_s=60)

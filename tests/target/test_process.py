@@ -155,7 +155,7 @@ def test_state_goes_to_stdout_and_everything_else_to_stderr(tmp_path: Path) -> N
         ),
     ],
 )
-def test_failure_ends_in_one_sentence_and_its_exit_code(
+def test_l06_failure_ends_in_one_sentence_and_its_exit_code(
     in_process: Callable[..., tuple[int, str, str]],
     messages: list[dict[str, Any] | str],
     config: dict[str, Any],
@@ -219,7 +219,9 @@ def busy(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-def test_sigterm_writes_nothing_and_exits_143(busy: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_l02_sigterm_writes_nothing_and_exits_143(
+    busy: subprocess.Popen[str], tmp_path: Path
+) -> None:
     busy.send_signal(signal.SIGTERM)
     out, err = busy.communicate(timeout=30)
     assert busy.returncode == 143
@@ -237,7 +239,7 @@ def test_sigint_writes_nothing(busy: subprocess.Popen[str], tmp_path: Path) -> N
     assert list((tmp_path / "output").glob("*.hyper")) == []
 
 
-def test_sigterm_while_delivering_passes_no_state_on(tmp_path: Path, tableau: Tableau) -> None:
+def test_l02_sigterm_while_delivering_passes_no_state_on(tmp_path: Path, tableau: Tableau) -> None:
     tableau.faulty.faults.append(Fault("GET", "/jobs/", times=1000))
     path = tmp_path / "ledger.db"
     process = subprocess.Popen(
@@ -275,7 +277,7 @@ def test_sigterm_while_delivering_passes_no_state_on(tmp_path: Path, tableau: Ta
     assert manifest["delivered"] is None, "the next run delivers it"
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(
+def test_l13_what_a_killed_run_left_is_removed_by_the_next(
     busy: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     busy.send_signal(signal.SIGKILL)
@@ -288,26 +290,24 @@ def test_what_a_killed_run_left_is_removed_by_the_next(
     assert list(staging.iterdir()) == []
 
 
-def test_second_target_on_one_directory_exits_busy(
+def test_l10_second_target_on_one_directory_exits_busy(
     busy: subprocess.Popen[str],
     in_process: Callable[..., tuple[int, str, str]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("target_tableau_hyper.lock.WAIT_S", 0.1)
-    code, _, err = in_process([SCHEMA, *ROWS])
+    code, _, err = in_process([SCHEMA, *ROWS], lock_timeout=0)
     assert code == 73
     assert "another target-tableau-hyper is writing" in last_line(err)
     assert busy.poll() is None
 
 
-def test_lock_is_waited_for(tmp_path: Path) -> None:
+def test_l10_lock_is_waited_for(tmp_path: Path) -> None:
     waits: list[float] = []
 
     class Other:
         """Lets go of the lock during the second wait."""
 
         def __init__(self) -> None:
-            self.holder = hold_directory(tmp_path)
+            self.holder = hold_directory(tmp_path, wait_s=0)
             self.holder.__enter__()
 
         def sleep(self, seconds: float) -> None:
@@ -315,7 +315,7 @@ def test_lock_is_waited_for(tmp_path: Path) -> None:
             if len(waits) == 2:
                 self.holder.__exit__(None, None, None)
 
-    with hold_directory(tmp_path, sleep=Other().sleep):
+    with hold_directory(tmp_path, wait_s=60, sleep=Other().sleep):
         assert len(waits) == 2
 
 

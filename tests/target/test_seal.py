@@ -76,7 +76,7 @@ def change_a_row(path: Path) -> None:
 
 
 @pytest.mark.parametrize("alter", [flip_bytes, truncate, change_a_row])
-def test_altered_extract_is_refused(sealed: Extracts, alter: Callable[[Path], None]) -> None:
+def test_l05_altered_extract_is_refused(sealed: Extracts, alter: Callable[[Path], None]) -> None:
     alter(sealed.path("gl"))
     before = sealed.path("gl").read_bytes()
     with pytest.raises(IntegrityError, match=r"gl\.hyper was altered since run .* sealed it"):
@@ -84,7 +84,7 @@ def test_altered_extract_is_refused(sealed: Extracts, alter: Callable[[Path], No
     assert sealed.path("gl").read_bytes() == before
 
 
-def test_rows_put_into_an_empty_extract_are_noticed(extracts: Extracts) -> None:
+def test_l05_rows_put_into_an_empty_extract_are_noticed(extracts: Extracts) -> None:
     extracts.run([SCHEMA])
     with start_engine(hyper_version=3) as engine, engine.open(extracts.path("gl")) as database:
         database.run(f"INSERT INTO {TABLE} VALUES (1, 5)")  # noqa: S608

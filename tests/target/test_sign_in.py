@@ -118,7 +118,7 @@ def test_a_connected_app_that_is_not_right_is_refused(
     assert not re.search(r"eyJ[\w-]+\.eyJ", caplog.text)
 
 
-def test_two_processes_with_one_token_stop_instead_of_fighting(
+def test_l07_two_processes_with_one_token_stop_instead_of_fighting(
     extracts: Extracts, tableau: Tableau
 ) -> None:
     tableau.faulty.faults = [
@@ -157,7 +157,7 @@ def slow_day(
 
 
 @pytest.mark.parametrize("minutes", [120, 240])
-def test_a_run_that_outlives_its_session_goes_on(
+def test_l07_a_run_that_outlives_its_session_goes_on(
     extracts: Extracts, slow_day: Callable[..., tuple[Tableau, list[timedelta]]], minutes: int
 ) -> None:
     """Tableau Cloud ends sessions after 120 minutes, Server after 240, however busy they are."""

@@ -24,7 +24,7 @@ def test_plain_names_are_kept(name: str) -> None:
         *("a\0b", "a\nb", "é", "🚚", "\u0430", "x" * 300),
     ],
 )
-def test_other_names_are_cleaned(name: str) -> None:
+def test_l14_other_names_are_cleaned(name: str) -> None:
     stem = file_stem(name)
     assert stem != name
     assert Path(stem).name == stem
@@ -33,7 +33,7 @@ def test_other_names_are_cleaned(name: str) -> None:
 
 
 @given(st.text(st.characters(), max_size=300))
-def test_every_name_stays_in_its_directory(name: str) -> None:
+def test_l14_every_name_stays_in_its_directory(name: str) -> None:
     directory = Path("/output")
     path = directory / f"{file_stem(name)}.hyper"
     assert path.parent == directory
@@ -42,7 +42,7 @@ def test_every_name_stays_in_its_directory(name: str) -> None:
 
 
 @given(st.lists(st.text(st.characters(), max_size=30), unique=True, min_size=2, max_size=6))
-def test_different_names_get_different_files(names: list[str]) -> None:
+def test_l14_different_names_get_different_files(names: list[str]) -> None:
     assert len({file_stem(name) for name in names}) == len(names)
 
 

@@ -131,12 +131,10 @@ def test_a_run_that_holds_the_directory_is_waited_for_in_vain(
     command: Commands,
     extracts: Extracts,
     config: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     load(extracts, "gl")
-    monkeypatch.setattr("target_tableau_hyper.lock.WAIT_S", 0.0)
-    with hold_directory(extracts.directory):
-        assert command("publish", **config).code == 73
+    with hold_directory(extracts.directory, wait_s=0):
+        assert command("publish", **config, lock_timeout=0).code == 73
 
 
 def test_nothing_to_publish_is_told(

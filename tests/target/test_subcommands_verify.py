@@ -215,11 +215,10 @@ def test_published_needs_tableau_and_nothing_else_does(
 
 
 def test_locked_missing_and_empty_directories(
-    command: Commands, sealed: Extracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Commands, sealed: Extracts, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("target_tableau_hyper.lock.WAIT_S", 0.0)
-    with hold_directory(sealed.directory):
-        assert command("verify", output_dir=str(sealed.directory)).code == 73
+    with hold_directory(sealed.directory, wait_s=0):
+        assert command("verify", output_dir=str(sealed.directory), lock_timeout=0).code == 73
     missing = tmp_path / "nowhere"
     assert command("verify", output_dir=str(missing)).code == 78
     assert not missing.exists()

@@ -107,7 +107,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
     ],
 )
-def test_the_file_arrives_whole_and_once(
+def test_l08_the_file_arrives_whole_and_once(
     file: Path, script: dict[int, str], sessions: int, sent: int
 ) -> None:
     server = Server(script)

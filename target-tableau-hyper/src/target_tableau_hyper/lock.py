@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-#: Long enough for a run that is just closing its files, short enough not to look hung.
-WAIT_S = 5.0
-
 _RETRY_S = 0.1
 
 
@@ -24,7 +21,7 @@ _RETRY_S = 0.1
 def hold_directory(
     directory: Path,
     *,
-    wait_s: float | None = None,
+    wait_s: float,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[None]:
@@ -32,7 +29,7 @@ def hold_directory(
 
     Args:
         directory: Made when missing.
-        wait_s: How long another holder is waited for; by default :data:`WAIT_S`.
+        wait_s: How long another holder is waited for.
         sleep: Waits.
         clock: Tells how long it has been.
 
@@ -42,7 +39,7 @@ def hold_directory(
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        deadline = clock() + (WAIT_S if wait_s is None else wait_s)
+        deadline = clock() + wait_s
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

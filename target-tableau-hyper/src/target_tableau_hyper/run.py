@@ -69,7 +69,9 @@ class Run:
             return
         self._is_open = True
         try:
-            self._resources.enter_context(hold_directory(self.settings.output_dir))
+            self._resources.enter_context(
+                hold_directory(self.settings.output_dir, wait_s=self.settings.lock_timeout_s)
+            )
             left = clear_staging(self.staging.parent)
             self.staging.mkdir(parents=True)
         except OSError as error:

@@ -36,6 +36,14 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         examples=["output", "/var/lib/finance/extracts"],
     ),
     th.Property(
+        "lock_timeout",
+        th.IntegerType(minimum=0),
+        default=5,
+        title="Lock Timeout (s)",
+        description="How many seconds another target that works in `output_dir` is waited for.",
+        examples=[600],
+    ),
+    th.Property(
         "load_method",
         th.StringType,
         default="upsert",
@@ -245,6 +253,7 @@ class Settings:
     """All settings of a run. ``tableau`` is ``None`` where nothing is published."""
 
     output_dir: Path
+    lock_timeout_s: float
     load_method: str
     hard_delete: bool
     completeness: str
@@ -272,6 +281,7 @@ class Settings:
         ledger_path = config.get("ledger_path")
         return cls(
             output_dir=Path(config["output_dir"]),
+            lock_timeout_s=float(config["lock_timeout"]),
             load_method=config["load_method"],
             hard_delete=config["hard_delete"],
             completeness=config["completeness"],

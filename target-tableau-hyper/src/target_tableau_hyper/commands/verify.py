@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import pyarrow as pa
 
-from pipeline_core.errors import IntegrityError
+from pipeline_core.errors import IntegrityError, TransientError
 from target_tableau_hyper.commands.options import config_option, format_option, needed_tableau
 from target_tableau_hyper.commands.tables import write_json, write_table
 from target_tableau_hyper.extract.layout import TableColumn
@@ -81,7 +81,7 @@ def verify(
     if published:
         needed_tableau(settings)
     choose(settings.output_dir, names)  # before the lock makes a directory
-    with hold_directory(settings.output_dir):
+    with hold_directory(settings.output_dir, wait_s=settings.lock_timeout_s):
         copies = settings.output_dir.resolve() / ".staging" / "verify"
         copies.mkdir(parents=True, exist_ok=True)
         try:
@@ -130,7 +130,7 @@ def _check(store: ExtractStore, copy: Path) -> Verdict:
         return verdict
     try:
         verdict.found = read_back(copy, _numeric_columns(manifest))
-    except (RuntimeError, ValueError, pa.ArrowException) as error:
+    except (TransientError, ValueError, pa.ArrowException) as error:
         verdict.problems.append(f"it cannot be read ({type(error).__name__})")
     else:
         verdict.problems.extend(

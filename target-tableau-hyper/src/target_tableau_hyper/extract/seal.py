@@ -13,7 +13,7 @@ import pantab
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline_core.errors import IntegrityError
+from pipeline_core.errors import IntegrityError, TransientError
 from target_tableau_hyper.extract.engine import TABLE, quote
 from target_tableau_hyper.extract.figures import EXACT, ZERO, Figures, numerics
 
@@ -31,7 +31,23 @@ _WIDE_DIGITS = 76
 
 
 def read_back(path: Path, columns: Sequence[TableColumn], *, table: str = TABLE) -> Figures:
-    """Rows and sums of the NUMERIC columns as pantab reads them; nothing may have the file open."""
+    """Rows and sums of the NUMERIC columns as pantab reads them; nothing may have the file open.
+
+    Raises:
+        TransientError: the file cannot be read; no content is told.
+    """
+    try:
+        return _read_back(path, columns, table)
+    except RuntimeError as error:  # what pantab raises for anything that its hyperd says
+        told = str(error).partition("DatabaseId")[0].strip(" :")[:200]
+        message = (
+            f"{path.name} cannot be read back ({told}); nothing was published, check free disk "
+            "space and memory, then run again"
+        )
+        raise TransientError(message) from error
+
+
+def _read_back(path: Path, columns: Sequence[TableColumn], table: str) -> Figures:
     names = numerics(columns)
     values = ", ".join(map(quote, names)) or "CAST(1 AS BIGINT) AS one"
     # The values go through SQL, because pantab takes a table name of two letters for a schema and a
