@@ -54,6 +54,19 @@ def test_settings_agree(group: str, name: str) -> None:
         assert " ".join(there["description"].split()) == definition["description"], setting
 
 
+def test_settings_of_the_utility_are_the_loaders() -> None:
+    """They share the variables, so a value must mean the same to both."""
+    project = yaml.safe_load((PROJECT / "meltano.yml").read_text(encoding="utf-8"))
+    (loader,) = project["plugins"]["loaders"]
+    (utility,) = project["plugins"]["utilities"]
+    assert utility["namespace"] == loader["namespace"]
+    settings = {setting["name"]: setting for setting in loader["settings"]}
+    for setting in utility["settings"]:
+        same = settings[setting["name"]]
+        for part in ("kind", "label", "sensitive"):
+            assert setting.get(part) == same.get(part), (setting["name"], part)
+
+
 def kind_of(definition: dict[str, Any]) -> str:
     if definition.get("format") == "date-time":
         return "date_iso8601"

@@ -27,6 +27,7 @@ def test_refreshes_what_the_options_name_and_needs_no_output_dir(
     dependents.extract("Spend mart", 1)
     dependents.workbook("Payables")
     tableau.server.refreshes.source("Spend mart", lambda: dependents.hyper(1, 2, 3))
+    tableau.server.requests.clear()
     output, ledger_path = command.directory / "none" / "output", command.directory / "l.db"
     config = {**tableau.config, "output_dir": str(output), "ledger_path": str(ledger_path)}
     options = ("--datasource", "Finance/Spend mart", "--workbook", "Finance/Payables")
@@ -37,6 +38,7 @@ def test_refreshes_what_the_options_name_and_needs_no_output_dir(
     assert "Finance/Payables: workbook refreshed in" in caplog.text
     assert TOKEN_VALUE not in caplog.text
     assert not output.exists()
+    assert tableau.calls("POST", "/signout") == 1
     with Ledger(ledger_path, run_id="x", actor="x") as ledger:
         assert [event.event for event in ledger.events()] == [
             *["refresh.intent"] * 2,

@@ -96,8 +96,8 @@ class Run:
     @contextmanager
     def guard(self) -> Iterator[None]:
         """Hold everything while messages are read; let go of it at once when that fails."""
-        self.open()
         try:
+            self.open()
             yield
         except OSError as error:
             self.abort(error)

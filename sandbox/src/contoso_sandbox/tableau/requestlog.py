@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 #: A long-running sandbox keeps this many of the latest requests at least.
 _KEPT = 10_000
+_NO_CONTENT = 204
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status == _NO_CONTENT:
+                    note()  # the client knows that there is no body as soon as it has the head
             elif not message.get("more_body", False):
                 note()  # before the client can know the answer, and look into the log
             await send(message)
