@@ -72,6 +72,8 @@ class Run:
             self._resources.enter_context(
                 hold_directory(self.settings.output_dir, wait_s=self.settings.lock_timeout_s)
             )
+            # Without the lock, what lies there is another target's, be it under the same run id.
+            self._resources.callback(shutil.rmtree, self.staging, ignore_errors=True)
             left = clear_staging(self.staging.parent)
             self.staging.mkdir(parents=True)
         except OSError as error:
@@ -125,7 +127,6 @@ class Run:
     def close(self) -> None:
         """Remove the staging area and give back the lock."""
         if self._is_open:
-            shutil.rmtree(self.staging, ignore_errors=True)
             self._resources.close()
             self._is_open = False
 
