@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from target_tableau_hyper.controls.look import Book, Look, sealed_book
 from target_tableau_hyper.controls.runner import ControlRun
+from target_tableau_hyper.extract.compaction import Density
 from target_tableau_hyper.extract.engine import start_engine
 from target_tableau_hyper.extract.manifest import Manifest, sha256_of, totals_text
 from target_tableau_hyper.extract.merge import Delta, Merged, merge
@@ -167,6 +168,7 @@ class Loader:
             policy=Policy(settings.load_method, settings.hard_delete, self._now),
             hyper_version=settings.hyper_version,
             payload=staged.directory / "payload.hyper" if self._wants_payload(old) else None,
+            density=Density.of(old.density) if old else None,
         )
         reach("merged")
         unchanged = old is not None and not merged.delta.changed
@@ -286,6 +288,7 @@ class Loader:
             delivered=old.delivered if old else None,
             pending=self._is_to_be_delivered(staged.stream),
             quarantined=staged.quarantine.count if staged.quarantine else 0,
+            density=asdict(merged.density),
         )
 
     def _is_to_be_delivered(self, stream: str) -> bool:

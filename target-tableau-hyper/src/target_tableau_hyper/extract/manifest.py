@@ -74,6 +74,8 @@ class Manifest:
         delivered: What Tableau confirmed last; ``None`` when nothing was ever delivered.
         package_refused: The attempt at a package that the server refused.
         pending: Sealed for Tableau, and not delivered yet.
+        density: Rows and bytes when the rows were last written together, see
+            :mod:`extract.compaction`.
         quarantined: Records of the last run that brought any, set aside instead of stored.
         controls: How the controls that look at the stream came out, see :mod:`controls.finding`.
     """
@@ -98,6 +100,7 @@ class Manifest:
     pending: bool = False
     controls: list[dict[str, Any]] = field(default_factory=list)
     quarantined: int = 0
+    density: dict[str, int] | None = None
 
     @property
     def figures(self) -> Figures:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_core.errors import IntegrityError
 from target_tableau_hyper.extract import rows as row_changes
+from target_tableau_hyper.extract.compaction import Density, compacted
 from target_tableau_hyper.extract.engine import TABLE
 from target_tableau_hyper.extract.figures import Figures, measure, quoted
 from target_tableau_hyper.extract.table import prepare_table
@@ -65,6 +66,7 @@ class Merged:
             was taken away", not read from the result.
         delta: What changed.
         payload: A small file with the changed rows and deleted keys, where one was asked for.
+        density: What its rows took when they were last written together.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class Merged:
     expected: Figures
     delta: Delta
     payload: Path | None
+    density: Density
 
 
 def merge(
@@ -84,6 +87,7 @@ def merge(
     policy: Policy,
     hyper_version: int,
     payload: Path | None = None,
+    density: Density | None = None,
 ) -> Merged:
     """Apply what was received to a copy of the extract.
 
@@ -98,6 +102,7 @@ def merge(
         hyper_version: File format to have.
         payload: Where to write the changed rows for an update of a published data source; ``None``
             when none will be sent.
+        density: Of the extract; ``None`` where it is not known.
 
     Raises:
         DataError: types or keys of extract and run do not go together.
@@ -118,8 +123,14 @@ def merge(
         )
         expected = start + change.added - change.removed
         _prove_count(database, staged.stream, expected.rows)
+    path, size = table.path, table.path.stat().st_size
+    if table.is_dense or density is None:
+        density = Density(expected.rows, size)
+    elif density.is_exceeded(expected.rows, size):
+        path = compacted(engine, path, directory / "compact.hyper", table.columns)
+        density = Density(expected.rows, path.stat().st_size)
     return Merged(
-        path=table.path,
+        path=path,
         columns=table.columns,
         expected=expected,
         delta=Delta(
@@ -130,6 +141,7 @@ def merge(
             schema_changed=table.changed,
         ),
         payload=payload if payload is not None and payload.exists() else None,
+        density=density,
     )
 
 

@@ -59,6 +59,7 @@ class Table:
         columns: What it has.
         is_new: Whether it holds no row of the extract.
         changed: Whether it differs from the extract's table, the file format included.
+        is_dense: Whether all its rows have just been written together.
         added: Names of columns that the extract's table did not have.
     """
 
@@ -67,6 +68,7 @@ class Table:
     is_new: bool
     changed: bool
     added: frozenset[str]
+    is_dense: bool
 
 
 def prepare_table(
@@ -112,7 +114,7 @@ def prepare_table(
     if found is None:
         _create(engine, fresh, layout)
     elif layout.rewrite or reformat:
-        _rewrite(engine, copy, fresh, layout)
+        rewrite(engine, copy, fresh, layout)
     elif layout.added:
         with engine.open(copy) as database:
             for column in layout.added:
@@ -123,6 +125,7 @@ def prepare_table(
         is_new=layout.is_new,
         changed=layout.changed or reformat,
         added=frozenset(column.name for column in layout.added),
+        is_dense=fresh.exists(),
     )
 
 
@@ -227,7 +230,7 @@ def _create_table(database: Database, table: str, columns: Sequence[TableColumn]
     database.run(f"CREATE TABLE {table} ({definitions})")
 
 
-def _rewrite(engine: Engine, copy: Path, fresh: Path, layout: Layout) -> None:
+def rewrite(engine: Engine, copy: Path, fresh: Path, layout: Layout) -> None:
     """Copy all rows into a new file with the wanted types; also gives back unused space."""
     new_names = {column.name for column in layout.added}
     with engine.open(fresh, create=True) as database:
