@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -104,11 +105,23 @@ def test_missing_extract_is_not_begun_anew_in_silence(sealed: Extracts) -> None:
         sealed.run(amounts("1"))
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"format": 99}', "[]", '{"format": 1, "x": 2}'])
+@pytest.mark.parametrize("content", ["", "{}", '{"format": 0}', "[]", '{"format": 1, "x": 2}'])
 def test_broken_manifest_is_refused(sealed: Extracts, content: str) -> None:
     (sealed.directory / "gl.manifest.json").write_text(content)
     with pytest.raises(IntegrityError, match="no manifest of this target"):
         sealed.run(amounts("1"))
+
+
+def test_manifest_of_a_newer_release_is_left_alone(sealed: Extracts, rows: Rows) -> None:
+    path = sealed.directory / "gl.manifest.json"
+    before = path.read_bytes()
+    path.write_text(json.dumps({**json.loads(before), "format": 2, "news": True}))
+    with pytest.raises(IntegrityError, match=r"by a newer release .* leave both files as they are"):
+        sealed.run(amounts("1"))
+    assert json.loads(path.read_text())["news"] is True
+    path.write_bytes(before)
+    sealed.run(amounts("1", "2"))
+    assert len(rows(sealed.path("gl"))) == 2
 
 
 @pytest.mark.parametrize("step", ["before the extract", "before the manifest"])

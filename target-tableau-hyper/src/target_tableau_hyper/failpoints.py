@@ -1,8 +1,9 @@
 """Named moments at which a test may let the process die, as a power cut would.
 
 ``TARGET_TABLEAU_HYPER_FAILPOINT=commit.extract`` kills it (SIGKILL) when that moment comes,
-``upload.chunk:3`` when it comes for the third time. Without the variable nothing happens. It is an
-aid for tests: what a run survives is tested at each of these moments.
+``upload.chunk:3`` when it comes for the third time; ``commit.extract=term`` tells it to stop
+instead (SIGTERM). Without the variable nothing happens. It is an aid for tests: what a run survives
+is tested at each of these moments.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def reach(name: str) -> None:
     if not wanted:
         return
     _seen[name] += 1
-    moment, _, nth = wanted.partition(":")
+    place, _, action = wanted.partition("=")
+    moment, _, nth = place.partition(":")
     if moment == name and _seen[name] == int(nth or 1):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGTERM if action == "term" else signal.SIGKILL)

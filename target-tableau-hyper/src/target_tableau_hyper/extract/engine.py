@@ -7,6 +7,7 @@ is closed.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
 )
 
 from pipeline_core.errors import TransientError
+from target_tableau_hyper.extract.patience import limited_patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,8 +77,22 @@ def start_engine(*, hyper_version: int) -> Iterator[Engine]:
     with (
         named_failures("hyperd"),
         HyperProcess(Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters=parameters) as process,
+        limited_patience(_pid(process)),
     ):
-        yield Engine(process)
+        try:
+            yield Engine(process)
+        except BaseException:
+            # What it worked on does not count any more, and it may never answer.
+            process.shutdown(timeout_ms=0)
+            raise
+        process.close()
+
+
+def _pid(process: HyperProcess) -> int:
+    """Number of hyperd's process; the API tells it nowhere but in its text for people."""
+    found = re.search(r"pid: (\d+)", repr(process))
+    assert found is not None, "tableauhyperapi tells the process of a running hyperd"  # noqa: S101 - a test stops hyperd by it
+    return int(found[1])
 
 
 class Database:

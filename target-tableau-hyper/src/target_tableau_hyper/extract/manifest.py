@@ -126,11 +126,11 @@ class Manifest:
         """Load it.
 
         Raises:
-            IntegrityError: the file is no manifest.
+            IntegrityError: the file is no manifest, or one of a newer release.
         """
         try:
             content = json.loads(path.read_bytes())
-            _check_format(content.pop("format"))
+            _check_format(content.pop("format"), path)
             delivered = content.pop("delivered")
             return cls(**content, delivered=Delivery(**delivered) if delivered else None)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -141,7 +141,15 @@ class Manifest:
             raise IntegrityError(message) from error
 
 
-def _check_format(found: object) -> None:
+def _check_format(found: object, path: Path) -> None:
+    """Refuse other shapes; one of a newer release is whole, and nobody shall remove it."""
+    if isinstance(found, int) and found > _FORMAT:
+        message = (
+            f"{path.name} was written by a newer release of target-tableau-hyper (format {found}; "
+            f"this one knows {_FORMAT}); install that release, or set another output_dir. The "
+            "extract is whole, leave both files as they are"
+        )
+        raise IntegrityError(message)
     if found != _FORMAT:
         raise ValueError(found)
 
