@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
+import signal
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -34,14 +35,17 @@ if TYPE_CHECKING:
 def engines() -> Iterator[dict[int, Engine]]:
     """One hyperd a file format for all runs in this process, instead of one a run."""
     with contextlib.ExitStack() as stack:
-        yield {v: stack.enter_context(start_engine(hyper_version=v)) for v in (2, 3, 4)}
+        started = {v: stack.enter_context(start_engine(hyper_version=v)) for v in (2, 3, 4)}
+        # A signal that a test sends to this process is no reason to end these.
+        signal.set_wakeup_fd(-1)
+        yield started
 
 
 @pytest.fixture(autouse=True)
 def shared_engines(engines: dict[int, Engine], monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting hyperd is part of the runs in processes of their own (test_process)."""
 
-    def lend(*, hyper_version: int) -> contextlib.AbstractContextManager[Engine]:
+    def lend(*, hyper_version: int, **_: object) -> contextlib.AbstractContextManager[Engine]:
         return contextlib.nullcontext(engines[hyper_version])
 
     monkeypatch.setattr("target_tableau_hyper.loading.start_engine", lend)

@@ -359,7 +359,7 @@ def test_death_of_hyperd_ends_the_run_and_says_so(
     before = extracts.path("s").read_bytes()
 
     @contextlib.contextmanager
-    def dying(*, hyper_version: int) -> Iterator[Engine]:
+    def dying(*, hyper_version: int, **_: object) -> Iterator[Engine]:
         process = HyperProcess(
             Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU,
             parameters={"log_config": "", "default_database_version": str(hyper_version)},

@@ -129,6 +129,18 @@ def test_l04_hyperd_is_killed_in_the_middle_of_a_merge(
     unharmed(extracts, rows)
 
 
+def test_l04_hyperd_may_not_have_the_memory(
+    extracts: Extracts, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extracts.run(FIRST)
+    extracts.said = ""
+    monkeypatch.setattr("target_tableau_hyper.loading.start_engine", start_engine)
+    many = [record("gl", {"id": i, "text": f"{i}" * 100}) for i in range(2, 100_000)]
+    with pytest.raises(TransientError, match=r"hyperd failed on .*memory limit"):
+        extracts.run([SCHEMA, *many], memory_limit="20m")
+    unharmed(extracts, rows)
+
+
 # -- L05, L06 --------------------------------------------------------------------------------------
 
 

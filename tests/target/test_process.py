@@ -130,6 +130,7 @@ def test_state_goes_to_stdout_and_everything_else_to_stderr(tmp_path: Path) -> N
         pytest.param(
             [SCHEMA], {"output_dir": "/dev/null/x"}, 78, "cannot be written to", id="output_dir"
         ),
+        pytest.param([], {"memory_limit": "4 GB"}, 78, "memory_limit: ", id="amount of memory"),
         pytest.param([], {"load_method": "merge"}, 78, "load_method: must be one of", id="setting"),
         pytest.param(
             [], {"tableau_token_value": 42424242}, 78, "must be string", id="secret of a wrong type"

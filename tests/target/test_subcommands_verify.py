@@ -105,7 +105,8 @@ def test_flipped_bit_is_found(command: Commands, sealed: Extracts, config: dict[
             "sealed were sum of 'amount' -0.16 against -0.15 found",
             id="sums",
         ),
-        pytest.param({"format": 9}, "gl.manifest.json is no manifest", id="manifest"),
+        pytest.param({"format": 0}, "gl.manifest.json is no manifest", id="manifest"),
+        pytest.param({"format": 9}, "gl.manifest.json was written by a newer", id="newer"),
         pytest.param(
             {"columns": [{"name": "nowhere", "type": "NUMERIC(18,2)", "nullable": True}]},
             "it cannot be read",

@@ -299,7 +299,10 @@ class Loader:
         if self._engine is None:
             reach("engine.start")
             self._engine = self._stack.enter_context(
-                start_engine(hyper_version=self._run.settings.hyper_version)
+                start_engine(
+                    hyper_version=self._run.settings.hyper_version,
+                    memory_limit=self._run.settings.memory_limit,
+                )
             )
         return self._engine
 

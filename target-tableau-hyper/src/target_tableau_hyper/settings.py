@@ -14,6 +14,7 @@ from target_tableau_hyper.controls import settings as control_settings
 from target_tableau_hyper.controls.settings import ControlSettings
 from target_tableau_hyper.delivery import settings as delivery_settings
 from target_tableau_hyper.delivery.settings import DeliverySettings
+from target_tableau_hyper.extract import settings as engine_settings
 from target_tableau_hyper.refresh.settings import REFRESH_PROPERTY, RefreshSettings
 from target_tableau_hyper.settings_datasources import Datasources, DatasourceSettings
 from target_tableau_hyper.settings_identity import identity_of
@@ -43,6 +44,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         description="How many seconds another target that works in `output_dir` is waited for.",
         examples=[600],
     ),
+    *engine_settings.PROPERTIES,
     th.Property(
         "load_method",
         th.StringType,
@@ -254,6 +256,7 @@ class Settings:
 
     output_dir: Path
     lock_timeout_s: float
+    memory_limit: str | None
     load_method: str
     hard_delete: bool
     completeness: str
@@ -282,6 +285,7 @@ class Settings:
         return cls(
             output_dir=Path(config["output_dir"]),
             lock_timeout_s=float(config["lock_timeout"]),
+            memory_limit=config.get("memory_limit"),
             load_method=config["load_method"],
             hard_delete=config["hard_delete"],
             completeness=config["completeness"],

@@ -124,7 +124,10 @@ class Workshop:
         """A running hyperd for the file format that is set."""
         if self._engine is None:
             self._engine = self._stack.enter_context(
-                start_engine(hyper_version=self._run.settings.hyper_version)
+                start_engine(
+                    hyper_version=self._run.settings.hyper_version,
+                    memory_limit=self._run.settings.memory_limit,
+                )
             )
         return self._engine
 

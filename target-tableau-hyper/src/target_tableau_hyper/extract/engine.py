@@ -71,9 +71,16 @@ class Engine:
 
 
 @contextmanager
-def start_engine(*, hyper_version: int) -> Iterator[Engine]:
-    """Start hyperd for files of one format version, without log file and telemetry."""
+def start_engine(*, hyper_version: int, memory_limit: str | None = None) -> Iterator[Engine]:
+    """Start hyperd for files of one format version, without log file and telemetry.
+
+    Args:
+        hyper_version: Of files that it creates.
+        memory_limit: What it may allocate, as ``4g``; hyperd's default is most of the memory.
+    """
     parameters = {"log_config": "", "default_database_version": str(hyper_version)}
+    if memory_limit:
+        parameters["memory_limit"] = memory_limit
     with (
         named_failures("hyperd"),
         HyperProcess(Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters=parameters) as process,
