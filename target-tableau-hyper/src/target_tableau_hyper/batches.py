@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from pipeline_core.errors import DataError
-from target_tableau_hyper.extract.schema import simple_types
+from target_tableau_hyper.extract.schema import columns_of, simple_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,6 +33,9 @@ Record = dict[str, Any]
 _ROWS = 10_000
 
 _STRUCTURED = frozenset({"object", "array", "null"})
+
+#: How a gzip file begins (RFC 1952, section 2.3.1).
+_GZIP = b"\x1f\x8b"
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -74,17 +77,22 @@ def records_of(
             "target takes jsonl (gzip or plain) and parquet: change the tap's batch_config"
         )
         raise DataError(text)
+    stream, structured = str(message["stream"]), _structured(schema)
+    never_null = frozenset(one.name for one in columns_of(stream, schema) if not one.nullable)
     for url in message["manifest"]:
-        with _named(str(message["stream"]), str(url)), _opened(str(url), storage) as file:
+        with _named(stream, str(url)), _opened(str(url), storage) as file:
             parquet = form == "parquet"
-            found = _parquet(file, _structured(schema)) if parquet else _jsonl(file, compression)
+            found = _parquet(file, structured, never_null) if parquet else _jsonl(file)
             name = str(url).rpartition("/")[2]
             for record, size in found:
                 yield record, size, name
 
 
-def _jsonl(file: IO[bytes], compression: str) -> Iterator[tuple[Record, int]]:
-    lines = gzip.GzipFile(fileobj=file) if compression == "gzip" else file
+def _jsonl(file: IO[bytes]) -> Iterator[tuple[Record, int]]:
+    # The SDK's encoder packs every file, whatever its settings and its messages say.
+    packed = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    lines = gzip.GzipFile(fileobj=file) if packed else file
     for line in lines:
         if line.strip():
             record = _DECODER.decode(line)
@@ -94,7 +102,9 @@ def _jsonl(file: IO[bytes], compression: str) -> Iterator[tuple[Record, int]]:
             yield record, len(line)
 
 
-def _parquet(file: IO[bytes], structured: frozenset[str]) -> Iterator[tuple[Record, int]]:
+def _parquet(
+    file: IO[bytes], structured: frozenset[str], never_null: frozenset[str]
+) -> Iterator[tuple[Record, int]]:
     for batch in pq.ParquetFile(file).iter_batches(batch_size=_ROWS):
         size = batch.nbytes // max(1, batch.num_rows)
         names = batch.schema.names
@@ -102,8 +112,14 @@ def _parquet(file: IO[bytes], structured: frozenset[str]) -> Iterator[tuple[Reco
             _parsed(_values(column)) if name in structured else _values(column)
             for name, column in zip(names, batch.columns, strict=True)
         ]
+        hollow = {n for n, column in zip(names, batch.columns, strict=True) if column.null_count}
+        absent = hollow & never_null  # null is how a file says that a row lacks a property
         for values in zip(*columns, strict=True):
-            yield dict(zip(names, values, strict=True)), size
+            record = dict(zip(names, values, strict=True))
+            for name in absent:
+                if record[name] is None:
+                    del record[name]
+            yield record, size
 
 
 def _structured(schema: Mapping[str, Any]) -> frozenset[str]:
@@ -122,6 +138,8 @@ def _values(column: pa.Array) -> list[Any]:
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
         column = pc.cast(column, pa.timestamp("us", kind.tz), safe=False)  # as Hyper stores them
+    elif kind == pa.time64("ns"):
+        column = pc.cast(column, pa.time64("us"), safe=False)
     values: list[Any] = column.to_pylist()
     if pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return values

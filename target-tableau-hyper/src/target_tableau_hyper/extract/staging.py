@@ -30,6 +30,7 @@ from target_tableau_hyper.extract.validation import LeftoverCheck
 from target_tableau_hyper.extract.values import (
     MIN_SCALE,
     UnfitAtError,
+    float_advice,
     numeric_to_arrow,
     to_arrow,
     whole_digits,
@@ -366,6 +367,7 @@ class SegmentWriter:
             reason = (
                 f"the column would need {whole} digits before and {scale} after the decimal point, "
                 f"more than the {self._max_digits} of a NUMERIC in this file format (hyper_version)"
+                f"{float_advice(column)}"
             )
             raise UnfitAtError(position, reason)
         self._whole[index], self._scales[index] = whole, scale
