@@ -122,6 +122,22 @@ def test_a_tolerance_is_taken(extracts: Extracts) -> None:
         extracts.run(SHORT, controls={"journals": {**BALANCE, "tolerance": 0.009}})
 
 
+def test_a_tolerance_may_be_tiny(extracts: Extracts) -> None:
+    short = [LINES, line(1, "J", "1"), line(2, "J", "-0.9999995")]
+    extracts.run(short, controls={"journals": {**BALANCE, "tolerance": "0.0000005"}})
+    with pytest.raises(IntegrityError, match="do not balance"):
+        extracts.run(short, controls={"journals": {**BALANCE, "tolerance": "0.0000004"}})
+
+
+def test_entries_of_any_size_add_up_exactly(extracts: Extracts) -> None:
+    huge = "9" * 36
+    lines = [line(i, "J", huge) for i in range(20)]
+    back = [line(100 + i, "J", f"-{huge}") for i in range(20)]
+    extracts.run([LINES, *lines, *back], controls={"journals": BALANCE})
+    with pytest.raises(IntegrityError, match=r"1 of 1 entries .* \(the first: usmf, J\)"):
+        extracts.run([LINES, line(0, "J", huge[:-1] + "8")], controls={"journals": BALANCE})
+
+
 def test_a_line_that_is_deleted_unbalances_its_entry_softly_too(extracts: Extracts) -> None:
     controls = {"journals": BALANCE}
     extracts.run(GOOD, controls=controls, hard_delete=False)
@@ -193,6 +209,38 @@ def test_a_vendor_that_is_removed_leaves_lines_behind(extracts: Extracts) -> Non
     removed = {"company": "usmf", "vendor": "V-1", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
     with pytest.raises(IntegrityError, match="control 'vendors' failed"):
         extracts.run([VENDORS, record("vendors", removed)], controls=controls)
+
+
+def test_a_pass_of_before_does_not_speak_for_another_state(
+    extracts: Extracts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lines passed; then vendors alone were changed, under a warning; lines come unchanged."""
+    warns = {"vendors": {**REFERS, "on_failure": "warn"}}
+    lines = [LINES, line(1, "J", "1", "V-1")]
+    extracts.run([VENDORS, vendor("V-1"), *lines], controls=warns)
+    removed = {"company": "usmf", "vendor": "V-1", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    extracts.run([VENDORS, record("vendors", removed)], controls=warns)
+    assert results(extracts, "vendors")["vendors"]["outcome"] == "warned"
+    caplog.clear()
+    extracts.run(lines, controls=warns)
+    assert "control 'vendors' warned" in caplog.text
+    assert results(extracts)["vendors"]["outcome"] == "warned"
+
+
+def test_nor_for_what_changed_while_it_was_off(extracts: Extracts) -> None:
+    lines = [LINES, line(1, "J", "1", "V-1")]
+    extracts.run([VENDORS, vendor("V-1"), *lines], controls={"vendors": REFERS})
+    removed = {"company": "usmf", "vendor": "V-1", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    extracts.run([VENDORS, record("vendors", removed)])
+    with pytest.raises(IntegrityError, match="control 'vendors' failed"):
+        extracts.run(lines, controls={"vendors": REFERS})
+
+
+def test_a_number_refers_to_no_text(extracts: Extracts) -> None:
+    message = "control 'vendors': column 'id' of stream 'lines' holds BIGINT and 'vendor' of"
+    refers = {**REFERS, "columns": ["id"], "refers_to_columns": ["vendor"]}
+    with pytest.raises(ConfigError, match=message):
+        extracts.run([VENDORS, vendor("1"), LINES, line(1, "J", "1")], controls={"vendors": refers})
 
 
 def test_a_stream_that_never_came_cannot_be_checked(extracts: Extracts) -> None:

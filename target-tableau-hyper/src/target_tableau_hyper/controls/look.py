@@ -45,6 +45,19 @@ class Book:
     before: Manifest | None
     changed: bool
 
+    def state(self, run_id: str) -> str:
+        """What tells this table from every other state of it: who wrote it, over which extract.
+
+        The digest of its file comes later than the controls.
+
+        Args:
+            run_id: Of the run that is going on.
+        """
+        before = self.before
+        if self.changed or before is None:
+            return f"{run_id} {before.sha256 if before else ''}"
+        return f"{before.run_id} {before.previous_sha256 or ''}"
+
 
 def sealed_book(extract: Path, manifest: Manifest) -> Book:
     """The table of a sealed extract that this run leaves as it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline_core.errors import ConfigError
 from target_tableau_hyper.controls.finding import Finding
 from target_tableau_hyper.extract.engine import listing, quote
 
@@ -43,7 +44,7 @@ class References:
         """Look up every reference.
 
         Raises:
-            ConfigError: a column does not exist.
+            ConfigError: a column does not exist, or is of a type that cannot refer to the other's.
         """
         look.columns(self.stream, self.columns)
         look.columns(self.refers_to, self.refers_to_columns)
@@ -51,6 +52,12 @@ class References:
         present, same = [], []
         for column, target in zip(self.columns, self.refers_to_columns, strict=True):
             is_text = types[column] == "TEXT"
+            if is_text != (other[target] == "TEXT"):
+                message = (
+                    f"column {column!r} of stream {self.stream!r} holds {types[column]} and "
+                    f"{target!r} of {self.refers_to!r} {other[target]}, which never are the same"
+                )
+                raise ConfigError(message)
             present.append(f"l.{quote(column)} IS NOT NULL")
             if is_text:
                 present.append(f"l.{quote(column)} <> ''")

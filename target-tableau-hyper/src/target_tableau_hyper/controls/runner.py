@@ -98,6 +98,7 @@ class ControlRun:
             self._now,
             self._run_id,
             control.definition,
+            self._states(control),
         )
         tell = self._logger.info if outcome is Outcome.PASSED else self._logger.warning
         tell("control %r %s: %s", control.name, outcome.value, finding.saying)
@@ -121,13 +122,24 @@ class ControlRun:
         """The result of an earlier run, where nothing that it looked at has changed since."""
         if any(map(self._look.changed, control.check.streams)):
             return None
+        states = self._states(control)
         for stream in control.check.streams:
             before = self._brought.get(stream)
             for result in before.controls if before is not None else ():
-                same = result["name"] == control.name and result["definition"] == control.definition
-                if same and result["outcome"] == Outcome.PASSED:
-                    return Result(**result)
+                earlier = Result(**result)
+                if (
+                    earlier.name == control.name
+                    and earlier.definition == control.definition
+                    and earlier.looked_at == states
+                    and earlier.outcome == Outcome.PASSED
+                ):
+                    return earlier
         return None
+
+    def _states(self, control: Control) -> dict[str, str]:
+        """Which state of each stream the control looks at."""
+        known = filter(self._look.knows, control.check.streams)
+        return {stream: self._look.book(stream).state(self._run_id) for stream in known}
 
     def _tell_unknown(self, control: Control, stream: str) -> None:
         """A table that was never loaded has nothing wrong; but a slip of the pen is to be seen."""
