@@ -7,7 +7,6 @@ by the SDK's own BATCH files. psycopg reads both sides: PostgreSQL, and hyperd t
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from datetime import UTC, date, datetime, time
@@ -18,12 +17,13 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from tableauhyperapi import HyperProcess, Telemetry
+from tests.hyper_reader import hyper_reader
 from tests.interop.peers import TAP_JSONL, TAP_POSTGRES, scripts_of, shell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from tests.hyper_reader import HyperReader
     from tests.interop.peers import Peer
     from tests.interop.postgres import Postgres
 
@@ -79,34 +79,9 @@ def source(postgres: Postgres) -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="module")
-def hyperd() -> Iterator[tuple[str, int]]:
-    """Folder and port of the socket of a hyperd that is not the target's."""
-    with HyperProcess(
-        Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters={"log_config": ""}
-    ) as process:
-        address = process.endpoint.connection_descriptor.removeprefix("tab.domain://")
-        directory, _, socket = address.partition("/domain/")
-        yield directory, int(socket.rpartition(".")[2])
-
-
-@pytest.fixture
-def stored(
-    hyperd: tuple[str, int], tmp_path: Path
-) -> Callable[[Path], tuple[list[str], list[tuple[Any, ...]]]]:
-    """Names of the columns and rows of an extract, ordered by its first column."""
-
-    def read(extract: Path) -> tuple[list[str], list[tuple[Any, ...]]]:
-        copy = tmp_path / "copy.hyper"
-        shutil.copyfile(extract, copy)
-        with psycopg.connect(
-            host=hyperd[0], port=hyperd[1], user="tableau_internal_user", dbname=str(copy),
-            autocommit=True,
-        ) as connection:  # fmt: skip
-            found = connection.execute('SELECT * FROM "Extract"."Extract" ORDER BY 1')
-            names = [column.name for column in found.description or ()]
-            return names, found.fetchall()
-
-    return read
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HyperReader]:
+    with hyper_reader(tmp_path_factory.mktemp("copies")) as made:
+        yield made
 
 
 def piped(
@@ -192,13 +167,13 @@ def exact(value: Any, like: Any) -> Any:  # noqa: ANN401
 )
 def test_every_type_of_postgresql_comes_through(
     source: Postgres,
-    stored: Callable[[Path], tuple[list[str], list[tuple[Any, ...]]]],
+    reader: HyperReader,
     tmp_path: Path,
     options: dict[str, Any],
 ) -> None:
     config = settings(source, tmp_path, **options)
     output = piped(TAP_POSTGRES, "tap-postgres", config, {}, tmp_path)
-    names, found = stored(output / "erp-everything.hyper")
+    names, found = reader.table(output / "erp-everything.hyper")
     with psycopg.connect(
         host=str(source.socket), user=source.user, dbname="postgres"
     ) as connection:
@@ -214,7 +189,7 @@ def test_every_type_of_postgresql_comes_through(
 
 def test_a_tap_that_breaks_its_own_schema_is_refused_or_taken(
     source: Postgres,
-    stored: Callable[[Path], tuple[list[str], list[tuple[Any, ...]]]],
+    reader: HyperReader,
     tmp_path: Path,
 ) -> None:
     """tap-postgres says that the members of an array are never null; PostgreSQL lets them be."""
@@ -232,13 +207,11 @@ def test_a_tap_that_breaks_its_own_schema_is_refused_or_taken(
             output = piped(TAP_POSTGRES, "tap-postgres", config, lenient, tmp_path)
         finally:
             connection.execute("DROP TABLE erp.holes")
-    names, found = stored(output / "erp-holes.hyper")
+    names, found = reader.table(output / "erp-holes.hyper")
     assert [dict(zip(names, row, strict=True))["numbers"] for row in found] == ["[1,null,3]"]
 
 
-def test_json_lines_of_any_shape_come_through(
-    stored: Callable[[Path], tuple[list[str], list[tuple[Any, ...]]]], tmp_path: Path
-) -> None:
+def test_json_lines_of_any_shape_come_through(reader: HyperReader, tmp_path: Path) -> None:
     lines: list[dict[str, Any]] = [
         {"id": 1, "name": "Contoso", "amount": 0.1, "tags": ["a", "b"], "inside": {"x": 1}},
         {"id": 2, "name": None, "amount": 1e15, "extra": True},
@@ -246,7 +219,7 @@ def test_json_lines_of_any_shape_come_through(
     (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     config = {"path": str(tmp_path / "in.jsonl"), "stream_name": "lines", "primary_keys": ["id"]}
     output = piped(TAP_JSONL, "tap-jsonl", config, {"validate_records": False}, tmp_path)
-    names, found = stored(output / "lines.hyper")
+    names, found = reader.table(output / "lines.hyper")
     rows = [dict(zip(names, row, strict=True)) for row in found]
     for row, line in zip(rows, lines, strict=True):
         for name, value in line.items():
