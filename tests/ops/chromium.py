@@ -64,9 +64,9 @@ class Browser:
             self._next()
 
     def value(self, expression: str) -> Any:  # noqa: ANN401 - whatever the page answers
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"][
-            "value"
-        ]
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
 
     def requested(self) -> list[str]:
         """Addresses that the page asked for."""

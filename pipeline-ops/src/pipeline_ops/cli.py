@@ -15,6 +15,7 @@ from pipeline_core.run_id import current_run_id
 from pipeline_ops.preview.cli import preview
 from pipeline_ops.runs import summarise
 from pipeline_ops.secrets_cli import secrets
+from pipeline_ops.status.cli import status
 
 _NAME = "d365fo-tableau"
 
@@ -41,6 +42,7 @@ def cli() -> None:
 
 cli.add_command(secrets)
 cli.add_command(preview)
+cli.add_command(status)
 
 
 @cli.group()
