@@ -12,6 +12,7 @@ from pipeline_core.edge import run_guarded
 from pipeline_core.errors import ConfigError
 from pipeline_core.ledger import Ledger
 from pipeline_core.run_id import current_run_id
+from pipeline_ops.check.cli import check
 from pipeline_ops.preview.cli import preview
 from pipeline_ops.runs import summarise
 from pipeline_ops.secrets_cli import secrets
@@ -41,6 +42,7 @@ def cli() -> None:
 
 
 cli.add_command(secrets)
+cli.add_command(check)
 cli.add_command(preview)
 cli.add_command(status)
 
