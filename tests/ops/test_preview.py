@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +130,42 @@ def test_a_missing_column_or_extract_is_told_and_the_rest_drawn(tmp_path: Path) 
     html = (tmp_path / "page.html").read_text()
     assert told in html
     assert '<td class="number">8.00</td>' in html  # without ledgers, in the currency of the invoice
+
+
+def test_the_standard_products_ledger_is_joined_from_lines_and_headers(tmp_path: Path) -> None:
+    write_extracts(
+        tmp_path,
+        {
+            "GeneralJournalAccountEntryBiEntities": (
+                '"GeneralJournalEntry" BIGINT, "ReportingCurrencyAmount" NUMERIC(38,6)',
+                ["(7, 10.5)", "(7, -10.5)", "(8, 3)", "(9, 99)"],
+            ),
+            "GeneralJournalEntryBiEntities": (
+                '"SourceKey" BIGINT, "AccountingDate" DATE, "SubledgerVoucherDataAreaId" TEXT',
+                ["(7, DATE '2026-01-31', 'USMF')", "(8, DATE '2026-03-01', 'usmf')"],
+            ),
+            "Ledgers": TABLES["Ledgers"],
+        },
+    )
+    done = run(tmp_path, tmp_path / "page.html")
+    assert done.returncode == 0, done.stderr
+    assert "general ledger by month" in done.stdout
+    html = (tmp_path / "page.html").read_text()
+    assert "from GeneralJournalAccountEntryBiEntities" in html
+    assert "<td>2026-03</td>" in html
+    lost = '<th scope="row">unknown</th><td>without a date</td><td class="number">1</td>'
+    assert f'{lost}<td class="number">99.00</td>' in html  # a line whose header is not there
+    assert '<td>2026-01</td><td class="number">2</td><td class="number">10.50</td>' in html
+
+
+def test_a_run_that_goes_on_is_not_waited_for(extracts: Path, tmp_path: Path) -> None:
+    lock = os.open(extracts / ".lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert run(extracts, tmp_path / "page.html").returncode == 0
+    finally:
+        os.close(lock)
+        (extracts / ".lock").unlink()
 
 
 def test_floats_are_not_added_up(tmp_path: Path) -> None:

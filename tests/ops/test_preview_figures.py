@@ -67,12 +67,14 @@ def test_months_without_postings_are_on_the_axis_and_not_in_the_table() -> None:
     rows = [
         ("usmf", "USD", 202511, Decimal(5), Decimal(-5), 2),
         ("usmf", "USD", 202602, Decimal(7), Decimal(-6), 2),
+        ("usmf", "USD", None, Decimal(9), Decimal(0), 1),
     ]
     (periods,) = ledger_by_period(rows)
     assert periods.months == ["2025-11", "2025-12", "2026-01", "2026-02"]
     assert [(name, str(month.balance)) for _, name, month in periods.rows] == [
         ("2025-11", "0"),
         ("2026-02", "1"),
+        ("without a date", "9"),
     ]
 
 

@@ -143,7 +143,16 @@ def test_a_ledger_that_was_changed_is_told(tmp_path: Path) -> None:
     db.close()
     found = look(tmp_path)
     assert found.ledger_broken
-    assert "The ledger was changed after it was written." in status_page(found)
+    assert "The ledger does not prove the past." in status_page(found)
+    assert "broken at row" in found.ledger
+
+
+def test_a_ledger_that_is_none_leaves_the_manifests(directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"no database at all, but as long as one is" * 100)
+    found = look(directory, tmp_path / "ledger.db")
+    assert found.ledger_broken
+    assert "cannot be read (file is not a database)" in found.ledger
+    assert len(found.datasources) == 10
 
 
 def test_without_a_directory_it_says_so(tmp_path: Path) -> None:

@@ -123,7 +123,12 @@ def draw_ledger(periods: LedgerPeriods) -> Drawing:
         for month in periods.months
     ]
     logarithmic = _is_uneven(
-        [m.debits for months in periods.companies.values() for m in months.values()]
+        [
+            months[name].debits
+            for months in periods.companies.values()
+            for name in periods.months
+            if name in months
+        ]
     )
 
     def spec(width: int) -> dict[str, Any]:

@@ -13,8 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
+    TableName,
+)
+
 from pipeline_core.errors import DataError, IntegrityError, TransientError
-from target_tableau_hyper.extract.engine import TABLE, Database, Engine, start_engine
+from target_tableau_hyper.extract.engine import (
+    SCHEMA_NAME,
+    TABLE,
+    TABLE_NAME,
+    Database,
+    Engine,
+    quote,
+    start_engine,
+)
 from target_tableau_hyper.extract.shelf import extracts_in
 
 if TYPE_CHECKING:
@@ -23,6 +35,9 @@ if TYPE_CHECKING:
     from target_tableau_hyper.extract.store import ExtractStore
 
 _READ_HYPER_VERSION = 3
+
+#: What copies are called, with a number: hyperd names databases after their files.
+_ALIAS = "extract"
 
 #: Types whose sums are exact.
 _EXACT = ("NUMERIC", "BIG_INT", "INT", "SMALL_INT")
@@ -61,36 +76,55 @@ class Extracts:
     _scratch: Path
     as_of: dict[str, str] = field(default_factory=dict)
 
-    def ask(self, needs: Needs, sql: str) -> list[list[Any]]:
-        """The rows of ``sql``, whose ``{table}`` is the stream's table.
+    def ask(self, sql: str, *needs: Needs) -> list[list[Any]]:
+        """The rows of ``sql``, whose ``{0}``, ``{1}`` are the tables of the streams in ``needs``.
 
         Raises:
             CannotDrawError: there is no such extract, or it lacks a column.
-            DataError: the file is no extract that can be opened.
+            DataError: a file is no extract that can be opened.
         """
-        store = self._stores.get(needs.stream)
-        if store is None or not store.extract.is_file():
-            message = (
-                f"there is no extract of {needs.stream} in {self._directory}: "
-                "add the entity to the tap's `entities` and run the pipeline"
-            )
-            raise CannotDrawError(message)
-        copy = self._scratch / "copy.hyper"
+        stores = [self._store(each.stream) for each in needs]
+        copies = [self._scratch / f"{_ALIAS}{number}.hyper" for number in range(len(needs))]
+        opened = False
         try:
-            shutil.copyfile(store.extract, copy)
-            with self._engine.open(copy) as database:
-                _check(database, needs)
-                rows = database.rows(sql.format(table=TABLE))
+            for store, copy in zip(stores, copies, strict=True):
+                shutil.copyfile(store.extract, copy)
+            with self._engine.open(copies[0]) as database:
+                for copy in copies[1:]:
+                    database.run(f"ATTACH DATABASE {quote(str(copy))} AS {quote(copy.stem)}")
+                tables = [f"{quote(copy.stem)}.{TABLE}" for copy in copies]
+                for each, table in zip(needs, tables, strict=True):
+                    _check(database, each, table)
+                opened = True
+                rows = database.rows(sql.format(*tables))
         except TransientError as error:
+            if opened:
+                raise
+            names = " or ".join(store.extract.name for store in stores)
             message = (
-                f"{store.extract.name} cannot be read: it is damaged, or the disk is full; "
+                f"{names} cannot be read: it is damaged, or the disk is full; "
                 "`target-tableau-hyper verify` tells whether it is as it was sealed"
             )
             raise DataError(message) from error
         finally:
-            copy.unlink(missing_ok=True)
-        self.as_of[needs.stream] = _as_of(store)
+            for copy in copies:
+                copy.unlink(missing_ok=True)
+        for each, store in zip(needs, stores, strict=True):
+            self.as_of[each.stream] = _as_of(store)
         return rows
+
+    def has(self, *streams: str) -> bool:
+        """Whether each of the streams has an extract."""
+        return all(s in self._stores and self._stores[s].extract.is_file() for s in streams)
+
+    def _store(self, stream: str) -> ExtractStore:
+        if not self.has(stream):
+            message = (
+                f"there is no extract of {stream} in {self._directory}: "
+                "add the entity to the tap's `entities` and run the pipeline"
+            )
+            raise CannotDrawError(message)
+        return self._stores[stream]
 
 
 @contextmanager
@@ -116,14 +150,11 @@ def _as_of(store: ExtractStore) -> str:
     return manifests[0].as_of if manifests else ""
 
 
-def _check(database: Database, needs: Needs) -> None:
-    types = {
-        column.name.unescaped: str(column.type)
-        for schema in database.catalog.get_schema_names()
-        for table in database.catalog.get_table_names(schema)
-        if str(table) == TABLE
-        for column in database.catalog.get_table_definition(table).columns
-    }
+def _check(database: Database, needs: Needs, table: str) -> None:
+    definition = database.catalog.get_table_definition(
+        TableName(table.split(".", maxsplit=1)[0].strip('"'), SCHEMA_NAME, TABLE_NAME)
+    )
+    types = {column.name.unescaped: str(column.type) for column in definition.columns}
     missing = [name for name in (*needs.others, *needs.amounts) if name not in types]
     if missing:
         message = (

@@ -172,13 +172,18 @@ class Month:
         return total((self.debits, self.credits))
 
 
+#: In place of a month; sorts behind all of them.
+UNDATED = "without a date"
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerPeriods:
     """The general ledger of the companies that keep one currency.
 
     Attributes:
         months: All months from the first to the last, as ``2026-03``.
-        companies: Company -> month -> what was posted; a month without postings is missing.
+        companies: Company -> month -> what was posted; a month without postings is missing, and
+            what has no date stands under :data:`UNDATED`.
     """
 
     currency: str
@@ -196,23 +201,26 @@ class LedgerPeriods:
 
 
 def ledger_by_period(
-    rows: Iterable[tuple[str, str, int, Decimal, Decimal, int]],
+    rows: Iterable[tuple[str, str, int | None, Decimal, Decimal, int]],
 ) -> list[LedgerPeriods]:
     """Postings by month and company, a currency.
 
     Args:
-        rows: Company, currency, month as 202603, debits, credits (negative), entries.
+        rows: Company, currency, month as 202603 or ``None``, debits, credits (negative), entries.
     """
     found: dict[str, dict[str, dict[str, Month]]] = defaultdict(lambda: defaultdict(dict))
     for company, currency, month, debits, credits_, entries in rows:
-        label = f"{month // 100:04d}-{month % 100:02d}"
+        label = UNDATED if month is None else f"{month // 100:04d}-{month % 100:02d}"
         found[currency][company][label] = Month(debits, credits_, entries)
     result = []
     for currency, companies in found.items():
-        months = sorted({month for of_company in companies.values() for month in of_company})
+        posted = {month for of_company in companies.values() for month in of_company}
+        months = sorted(posted - {UNDATED})
         result.append(
             LedgerPeriods(
-                currency, _months_between(months[0], months[-1]), dict(sorted(companies.items()))
+                currency,
+                _months_between(months[0], months[-1]) if months else [],
+                dict(sorted(companies.items())),
             )
         )
     return sorted(result, key=lambda p: (-len(p.companies), p.currency))

@@ -59,8 +59,14 @@ def preview_page(output_dir: Path, *, day: date | None, now: datetime) -> Page:
         attempt(SPEND, lambda: [(s, draw_spend(s)) for s in questions.spend(extracts)])
         aged_by = day or _day_of(extracts, now)
         attempt(AGEING, lambda: [(a, draw_ageing(a)) for a in questions.ageing(extracts, aged_by)])
-        attempt(LEDGER, lambda: [(p, draw_ledger(p)) for p in questions.ledger(extracts)])
+        attempt(
+            LEDGER,
+            lambda: [(p, draw_ledger(p) if p.months else None) for p in questions.ledger(extracts)],
+        )
         as_of = dict(extracts.as_of)
+        ledger_source = next(
+            (s for s in (questions.ENTRIES, questions.LINES) if extracts.has(s)), questions.ENTRIES
+        )
     html = render(
         "preview.html",
         sections=sections,
@@ -77,7 +83,7 @@ def preview_page(output_dir: Path, *, day: date | None, now: datetime) -> Page:
         streams={
             SPEND: questions.TRANSACTIONS,
             AGEING: questions.TRANSACTIONS,
-            LEDGER: questions.ENTRIES,
+            LEDGER: ledger_source,
         },
     )
     return Page(html, list(sections), [f"{name}: {why}" for name, why in left_out.items()])

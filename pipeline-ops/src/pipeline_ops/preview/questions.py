@@ -25,6 +25,7 @@ TRANSACTIONS = "VendTransBiEntities"
 VENDORS = ("VendorsV2", "VendorsV3", "Vendors")
 LEDGERS = "Ledgers"
 ENTRIES = "GeneralJournalAccountEntries"
+LINES, HEADERS = "GeneralJournalAccountEntryBiEntities", "GeneralJournalEntryBiEntities"
 
 #: F&O has no empty date; where `null_sentinels` is off, this one stands for it.
 _NO_DATE = "DATE '1900-01-01'"
@@ -32,12 +33,12 @@ _NO_DATE = "DATE '1900-01-01'"
 _SPEND = """
 SELECT lower("dataAreaId"), "AccountNum", "CurrencyCode", count(*),
   -sum("ReportingCurrencyAmount"), -sum("AmountCur")
-FROM {table} WHERE "TransType" IN ('Purch', 'Vend')
+FROM {0} WHERE "TransType" IN ('Purch', 'Vend')
 GROUP BY 1, 2, 3
 """
 
 _NAMES = """
-SELECT lower("dataAreaId"), "VendorAccountNumber", "VendorOrganizationName" FROM {table}
+SELECT lower("dataAreaId"), "VendorAccountNumber", "VendorOrganizationName" FROM {0}
 """
 
 _AGEING = """
@@ -46,19 +47,28 @@ SELECT lower("dataAreaId"), "CurrencyCode",
     THEN DATE '%(day)s' - CAST("DueDate" AS DATE) END,
   -sum("ReportingCurrencyAmount" - "SettleAmountReporting"),
   -sum("AmountCur" - "SettleAmountCur")
-FROM {table} WHERE "Closed" IS NULL OR CAST("Closed" AS DATE) <= %(none)s
+FROM {0} WHERE "Closed" IS NULL OR CAST("Closed" AS DATE) <= %(none)s
 GROUP BY 1, 2, 3
 """
 
-_LEDGER = """
-SELECT lower("dataAreaId"), "ReportingCurrency",
-  CAST(EXTRACT(YEAR FROM "AccountingDate") * 100 + EXTRACT(MONTH FROM "AccountingDate") AS BIGINT),
+_BY_MONTH = """
+  CAST(EXTRACT(YEAR FROM "AccountingDate") * 100 + EXTRACT(MONTH FROM "AccountingDate") AS BIGINT)
+    AS month,
   sum(CASE WHEN "ReportingCurrencyAmount" > 0 THEN "ReportingCurrencyAmount" ELSE 0 END),
   sum(CASE WHEN "ReportingCurrencyAmount" < 0 THEN "ReportingCurrencyAmount" ELSE 0 END),
   count(*)
-FROM {table} WHERE "AccountingDate" IS NOT NULL
-GROUP BY 1, 2, 3
 """
+
+_LEDGER = f"""
+SELECT lower("dataAreaId"), "ReportingCurrency", {_BY_MONTH}
+FROM {{0}} GROUP BY 1, 2, 3
+"""  # noqa: S608 - fixed texts
+
+_LEDGER_OF_LINES = f"""
+SELECT coalesce(lower("SubledgerVoucherDataAreaId"), 'unknown'), {_BY_MONTH}
+FROM {{0}} AS lines LEFT JOIN {{1}} AS headers ON lines."GeneralJournalEntry" = headers."SourceKey"
+GROUP BY 1, 2
+"""  # noqa: S608 - fixed texts
 
 
 def spend(extracts: Extracts) -> list[Spend]:
@@ -69,12 +79,12 @@ def spend(extracts: Extracts) -> list[Spend]:
     """
     currencies = reporting_currencies(extracts)
     rows = extracts.ask(
+        _SPEND,
         Needs(
             TRANSACTIONS,
             amounts=("ReportingCurrencyAmount", "AmountCur"),
             others=("dataAreaId", "AccountNum", "CurrencyCode", "TransType"),
         ),
-        _SPEND,
     )
     _demand(rows, "invoices")
     return spend_by_vendor(
@@ -94,6 +104,7 @@ def ageing(extracts: Extracts, day: date) -> list[Ageing]:
     """
     currencies = reporting_currencies(extracts)
     rows = extracts.ask(
+        _AGEING % {"day": day.isoformat(), "none": _NO_DATE},
         Needs(
             TRANSACTIONS,
             amounts=(
@@ -104,7 +115,6 @@ def ageing(extracts: Extracts, day: date) -> list[Ageing]:
             ),
             others=("dataAreaId", "CurrencyCode", "DueDate", "Closed"),
         ),
-        _AGEING % {"day": day.isoformat(), "none": _NO_DATE},
     )
     _demand(rows, "open transactions")
     found = []
@@ -117,18 +127,32 @@ def ageing(extracts: Extracts, day: date) -> list[Ageing]:
 def ledger(extracts: Extracts) -> list[LedgerPeriods]:
     """Posted entries by company and month.
 
+    Of the standard product's entities, the lines have the amounts and their headers company and
+    date; many environments also publish lines that have all of it.
+
     Raises:
-        CannotDrawError: the extract is not there, lacks a column, or is empty.
+        CannotDrawError: an extract is not there, lacks a column, or is empty.
     """
-    rows = extracts.ask(
-        Needs(
-            ENTRIES,
-            amounts=("ReportingCurrencyAmount",),
-            others=("dataAreaId", "ReportingCurrency", "AccountingDate"),
-        ),
-        _LEDGER,
-    )
-    _demand(rows, "entries")
+    if extracts.has(LINES, HEADERS) and not extracts.has(ENTRIES):
+        currencies = reporting_currencies(extracts)
+        rows = [
+            [company, currencies.get(company, "reporting currency"), *rest]
+            for company, *rest in extracts.ask(
+                _LEDGER_OF_LINES,
+                Needs(LINES, ("ReportingCurrencyAmount",), ("GeneralJournalEntry",)),
+                Needs(HEADERS, (), ("SourceKey", "AccountingDate", "SubledgerVoucherDataAreaId")),
+            )
+        ]
+    else:
+        rows = extracts.ask(
+            _LEDGER,
+            Needs(
+                ENTRIES,
+                amounts=("ReportingCurrencyAmount",),
+                others=("dataAreaId", "ReportingCurrency", "AccountingDate"),
+            ),
+        )
+    _demand([row for row in rows if row[2] is not None], "entries with a date")
     return ledger_by_period((c, cur, m, d, k, n) for c, cur, m, d, k, n in rows)
 
 
@@ -136,8 +160,8 @@ def reporting_currencies(extracts: Extracts) -> dict[str, str]:
     """Company -> reporting currency; empty where the extract of ledgers does not tell."""
     try:
         rows = extracts.ask(
+            'SELECT lower("LegalEntityId"), "ReportingCurrency" FROM {0}',
             Needs(LEDGERS, amounts=(), others=("LegalEntityId", "ReportingCurrency")),
-            'SELECT lower("LegalEntityId"), "ReportingCurrency" FROM {table}',
         )
     except CannotDrawError:
         return {}
@@ -149,7 +173,7 @@ def _vendor_names(extracts: Extracts) -> dict[tuple[str, str], str]:
     for stream in VENDORS:
         needs = Needs(stream, (), ("dataAreaId", "VendorAccountNumber", "VendorOrganizationName"))
         try:
-            rows = extracts.ask(needs, _NAMES)
+            rows = extracts.ask(_NAMES, needs)
         except CannotDrawError:
             continue
         return {(company, account): name for company, account, name in rows if name}

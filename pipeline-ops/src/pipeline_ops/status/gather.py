@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -85,12 +86,18 @@ def _history(ledger_path: Path) -> tuple[History, str, bool]:
     if not ledger_path.is_file():
         told = f"There is no ledger at {ledger_path}: runs and failures are not known."
         return History(), told, False
-    with Ledger(ledger_path, run_id="status", actor="d365fo-tableau") as ledger:
-        history = read_history(ledger.events())
-        try:
-            rows = ledger.verify()
-        except IntegrityError as error:
-            return history, f"{ledger_path}: {error}.", True
+    try:
+        with Ledger(ledger_path, run_id="status", actor="d365fo-tableau") as ledger:
+            history = read_history(ledger.events())
+            try:
+                rows = ledger.verify()
+            except IntegrityError as error:
+                return history, f"{ledger_path}: {error}.", True
+    except (sqlite3.Error, ValueError) as error:
+        told = (
+            f"The ledger {ledger_path} cannot be read ({error}): runs and failures are not known."
+        )
+        return History(), told, True
     return history, f"{ledger_path}: {rows:,} events, hash chain unbroken.", False
 
 
