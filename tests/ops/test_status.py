@@ -58,7 +58,7 @@ def test_what_needs_somebody_comes_first(status: Status) -> None:
         ("Payables", Standing.CURRENT),
     ]
     assert headline(status) == (
-        "4 failed, 2 not delivered, 1 late; 3 of 10 data sources are current."
+        "4 failed, 2 not delivered, 1 late; 3 of 10 data sources are current; the last run failed."
     )
 
 
@@ -124,6 +124,37 @@ def test_runs_tell_outcome_error_and_open_effects(status: Status) -> None:
         ("workbook:Finance/Cash", "waiting"),
         ("Finance/Spend", "refreshed"),
     ]
+
+
+def test_the_last_run_of_either_plugin_counts(tmp_path: Path) -> None:
+    shelf.put(tmp_path, "Ledgers")
+    path = tmp_path / "ledger.db"
+
+    def run(run_id: str, actor: str, event: str) -> str:
+        with Ledger(path, run_id=run_id, actor=actor) as ledger:
+            ledger.append("run.started")
+            ledger.append(event)
+        return headline(look(tmp_path))
+
+    good, bad = "The one data source is current.", "The one data source is current; the last"
+    assert run("1", "target-tableau-hyper", "run.failed").startswith(bad)
+    assert run("2", "tap-d365fo", "run.finished").startswith(bad)
+    assert run("3", "target-tableau-hyper", "run.finished") == good
+    assert run("4", "tap-d365fo", "run.failed").startswith(bad)
+    assert run("5", "tap-d365fo", "run.finished") == good
+
+
+def test_a_run_that_made_good_what_failed_is_complete(tmp_path: Path) -> None:
+    shelf.put(tmp_path, "Ledgers")
+    with Ledger(tmp_path / "ledger.db", run_id="1", actor="target-tableau-hyper") as ledger:
+        ledger.append("delivery.intent", datasource="Ledgers", package="tdsx")
+        ledger.append("delivery.failed", intent=1, error="RefusedError: no package")
+        ledger.append("delivery.intent", datasource="Ledgers", package="hyper")
+        ledger.append("delivery.verified", intent=3, job_id="j")
+        ledger.append("run.finished", streams=1)
+    found = look(tmp_path)
+    assert [(run.outcome, run.error, run.deliveries) for run in found.runs] == [("complete", "", 1)]
+    assert found.datasources[0].standing is Standing.CURRENT
 
 
 def test_without_a_ledger_the_manifests_still_speak(directory: Path, tmp_path: Path) -> None:

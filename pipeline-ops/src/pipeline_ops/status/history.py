@@ -109,15 +109,17 @@ def _run(run_id: str, events: list[Event]) -> RunStatus:
             deliveries += event.event == "delivery.verified"
             if event.event.endswith(".failed"):
                 errors.append(str(body.get("error", event.event)))
-    outcome = "failed" if errors else "complete" if actors == finished else "open"
+    # A run that came to its end made good what failed on the way, as a package that was refused.
+    outcome = "complete" if actors == finished else "failed" if errors else "open"
     return RunStatus(
         run_id=run_id,
+        actors=sorted(actors),
         began=datetime.fromisoformat(events[0].ts),
         last=datetime.fromisoformat(events[-1].ts),
         outcome=outcome,
         rows=rows,
         deliveries=deliveries,
-        error=errors[-1] if errors else "",
+        error=errors[-1] if outcome == "failed" else "",
         open_effects=list(opened.values()),
     )
 

@@ -96,6 +96,7 @@ class RunStatus:
     """One run, as the ledger tells it.
 
     Attributes:
+        actors: Who took part: tap and target have one run id only where MELTANO_RUN_ID is set.
         outcome: ``complete``, ``failed``, or ``open`` for one that goes on or was cut off.
         rows: Read from D365.
         deliveries: Data sources that Tableau confirmed.
@@ -104,6 +105,7 @@ class RunStatus:
     """
 
     run_id: str
+    actors: list[str]
     began: datetime
     last: datetime
     outcome: str
@@ -133,6 +135,16 @@ class Status:
     events: list[Event] = field(default_factory=list)
     ledger: str = ""
     ledger_broken: bool = False
+
+    @property
+    def failure(self) -> RunStatus | None:
+        """The last run of the tap or of the target, where it failed."""
+        seen: set[str] = set()
+        for run in self.runs:
+            if run.outcome == "failed" and not seen.issuperset(run.actors):
+                return run
+            seen.update(run.actors)
+        return None
 
     def count(self, *standings: Standing) -> int:
         """How many data sources stand so."""

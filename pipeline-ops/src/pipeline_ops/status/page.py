@@ -63,22 +63,30 @@ def status_page(status: Status, *, refresh_s: int | None = None) -> str:
         ago=lambda moment: _ago(status, moment),
         facts=_facts,
         took=_took,
+        by=_by,
     )
 
 
 def headline(status: Status) -> str:
     """The whole in one sentence."""
     count, good = len(status.datasources), status.count(Standing.CURRENT, Standing.UNPUBLISHED)
+    failed = "; the last run failed" if status.failure else ""
     if not count:
-        return "There are no data sources yet: the pipeline has not run."
-    bad = status.count(Standing.FAILED)
+        why = "see the runs" if status.runs else "the pipeline has not run"
+        return f"There are no data sources yet: {why}{failed}."
     if good == count:
-        return f"All {count} data sources are current." if count > 1 else "It is current."
-    parts = [f"{bad} failed"] if bad else []
-    waiting, late = status.count(Standing.PENDING), status.count(Standing.LATE)
-    parts += [f"{waiting} not delivered"] if waiting else []
-    parts += [f"{late} late"] if late else []
-    return f"{', '.join(parts)}; {good} of {count} data sources are current."
+        whole = f"All {count} data sources are" if count > 1 else "The one data source is"
+        return f"{whole} current{failed}."
+    parts = [
+        f"{status.count(standing)} {words}"
+        for standing, words in (
+            (Standing.FAILED, "failed"),
+            (Standing.PENDING, "not delivered"),
+            (Standing.LATE, "late"),
+        )
+        if status.count(standing)
+    ]
+    return f"{', '.join(parts)}; {good} of {count} data sources are current{failed}."
 
 
 def status_table(status: Status, *, width: int) -> Iterator[str]:
@@ -114,10 +122,11 @@ def status_table(status: Status, *, width: int) -> Iterator[str]:
     if status.runs:
         yield ""
         yield from as_table(
-            ["RUN", "BEGAN (UTC)", "OUTCOME", "ROWS READ", "DELIVERED", "ERROR"],
+            ["RUN", "BY", "BEGAN (UTC)", "OUTCOME", "ROWS READ", "DELIVERED", "ERROR"],
             [
                 [
                     run.run_id,
+                    _by(run),
                     _minute(run.began),
                     _OUTCOMES[run.outcome][2],
                     f"{run.rows:,}",
@@ -127,7 +136,7 @@ def status_table(status: Status, *, width: int) -> Iterator[str]:
                 for run in status.runs[:5]
             ],
             width=width,
-            numbers=(3, 4),
+            numbers=(4, 5),
         )
     yield ""
     yield status.ledger
@@ -148,6 +157,7 @@ def status_json(status: Status) -> str:
             "runs": [
                 {
                     "run_id": run.run_id,
+                    "actors": run.actors,
                     "began": run.began,
                     "last": run.last,
                     "outcome": run.outcome,
@@ -213,6 +223,14 @@ def _ago(status: Status, moment: datetime) -> str:
 def _took(run: RunStatus) -> str:
     seconds = int((run.last - run.began).total_seconds())
     return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"  # noqa: PLR2004
+
+
+def _by(run: RunStatus) -> str:
+    """``tap``, ``target`` or both; other names as they are."""
+    return ", ".join(
+        actor.partition("-")[0] if actor.startswith(("tap-", "target-")) else actor
+        for actor in run.actors
+    )
 
 
 def _error(run: RunStatus) -> str:
