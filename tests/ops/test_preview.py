@@ -168,6 +168,37 @@ def test_a_run_that_goes_on_is_not_waited_for(extracts: Path, tmp_path: Path) ->
         (extracts / ".lock").unlink()
 
 
+def test_told_to_stop_it_leaves_no_copy_behind(tmp_path: Path) -> None:
+    """A copy of a ledger must not stay in the temporary directory."""
+    program = (
+        "import os, signal, sys\n"
+        "from pipeline_ops.preview import extracts\n"
+        "real = extracts.shutil.copyfile\n"
+        "def copyfile(*paths):\n"
+        "    real(*paths)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "extracts.shutil.copyfile = copyfile\n"
+        "from pipeline_ops.cli import main\n"
+        "main()\n"
+    )
+    output, scratch = tmp_path / "output", tmp_path / "tmp"
+    output.mkdir()
+    scratch.mkdir()
+    write_extracts(output, {"VendTransBiEntities": TABLES["VendTransBiEntities"]})
+    page = tmp_path / "page.html"
+    stopped = subprocess.run(
+        [sys.executable, "-c", program, "preview", "--output-dir", output, "--html", page],
+        env={**os.environ, "TMPDIR": str(scratch)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stopped.returncode == 143
+    assert stopped.stderr.splitlines()[-1].endswith("told to stop (SIGTERM); no page was written")
+    assert not page.exists()
+    assert list(scratch.rglob("*.hyper")) == []
+
+
 def test_floats_are_not_added_up(tmp_path: Path) -> None:
     columns, rows = TABLES["GeneralJournalAccountEntries"]
     write_extracts(

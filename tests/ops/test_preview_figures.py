@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline_ops.pages.numbers import exact, share, short, total
 from pipeline_ops.preview.figures import age, bucket_of, ledger_by_period, spend_by_vendor
@@ -98,3 +100,19 @@ def test_figures_as_text(value: str, told: str, shortly: str) -> None:
 def test_share_of_nothing_is_none() -> None:
     assert share(Decimal(1), Decimal(0)) == "\N{EN DASH}"
     assert share(Decimal(1), Decimal(3)) == "33.3 %"
+
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@given(st.decimals(-(10**31), 10**31, allow_nan=False, allow_infinity=False, places=6))
+def test_a_figure_as_text_is_the_figure(value: Decimal) -> None:
+    assert Decimal(exact(value).replace(",", "").replace(MINUS, "-")) == value
+
+
+@given(st.decimals(-(10**17), 10**17, allow_nan=False, allow_infinity=False, places=2))
+def test_a_short_figure_is_within_half_a_percent(value: Decimal) -> None:
+    number, _, unit = short(value).partition(" ")
+    size = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}[unit]
+    told = Decimal(number.replace(",", "").replace(MINUS, "-")) * size
+    assert abs(told - value) <= abs(value) / 200

@@ -15,6 +15,7 @@ from pipeline_core.errors import ConfigError
 from pipeline_core.redaction import REDACTOR, install_redaction
 from pipeline_ops.extras import needs_extra
 from pipeline_ops.project import find_project, plugin_config
+from pipeline_ops.stopping import unwinding
 from pipeline_ops.tables import as_table
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def check(
         config(TAP, tap_config, "d365"), config(TARGET, target_config, "tableau"), project
     )
     checks = Checklist(_progress)
-    run_checks(checks, configs, counts=counts)
+    with unwinding("told to stop (SIGTERM); nothing was changed on either side"):
+        run_checks(checks, configs, counts=counts)
     _progress_ends()
     if output_format == "json":
         told = [asdict(finding) for finding in checks.findings]

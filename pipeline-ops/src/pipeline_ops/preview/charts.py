@@ -122,14 +122,14 @@ def draw_ledger(periods: LedgerPeriods) -> Drawing:
         for company, of_company in periods.companies.items()
         for month in periods.months
     ]
-    logarithmic = _is_uneven(
-        [
-            months[name].debits
-            for months in periods.companies.values()
-            for name in periods.months
-            if name in months
-        ]
-    )
+    debits = [
+        months[name].debits
+        for months in periods.companies.values()
+        for name in periods.months
+        if name in months
+    ]
+    logarithmic = _is_uneven(debits)
+    ticks = {"values": _powers(max(debits))} if logarithmic else {"tickCount": 3}
 
     def spec(width: int) -> dict[str, Any]:
         most = 12 if width == _WIDE else 4
@@ -167,7 +167,7 @@ def draw_ledger(periods: LedgerPeriods) -> Drawing:
                         "field": "debits",
                         "type": "quantitative",
                         "scale": _scale(logarithmic=logarithmic),
-                        "axis": {"title": None, "tickCount": 3, "labelExpr": _SHORT_AXIS},
+                        "axis": {"title": None, "labelExpr": _SHORT_AXIS, **ticks},
                     },
                     "description": {"field": "told", "type": "nominal"},
                 },
@@ -258,6 +258,11 @@ def _draw_bars(bars: Sequence[Bar], *, title: str) -> Drawing:
 def _is_uneven(amounts: Sequence[Decimal]) -> bool:
     sizes = [abs(amount) for amount in amounts if amount]
     return bool(sizes) and max(sizes) > _TOO_UNEQUAL * median_low(sizes)
+
+
+def _powers(largest: Decimal) -> list[int]:
+    """Ticks of a logarithmic axis: Vega's own would crowd around the largest figure."""
+    return [0, *(10**power for power in range(6, 37, 3) if 10**power <= largest)]
 
 
 def _scale(*, logarithmic: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 from pipeline_core.errors import ConfigError
 from pipeline_ops.extras import needs_extra
 from pipeline_ops.pages.write import write_page
+from pipeline_ops.stopping import unwinding
 
 _HELP = """Draw what the extracts hold, as one HTML page.
 
@@ -56,7 +57,8 @@ def preview(output_dir: Path, file: Path, day: datetime | None) -> None:
     """Draw what the extracts hold."""
     with needs_extra("preview"):
         from pipeline_ops.preview.page import preview_page  # noqa: PLC0415 - an optional extra
-    page = preview_page(output_dir, day=_date(day), now=datetime.now(UTC))
+    with unwinding("told to stop (SIGTERM); no page was written"):
+        page = preview_page(output_dir, day=_date(day), now=datetime.now(UTC))
     if not page.drawn:
         message = f"nothing can be drawn: {'; '.join(page.left_out)}"
         raise ConfigError(message)
