@@ -22,6 +22,9 @@ from target_tableau_hyper.extract.staging import SegmentWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
+
+    import pyarrow as pa
 
     from target_tableau_hyper.target import HyperTarget
 
@@ -92,6 +95,20 @@ class HyperSink(Sink):
         if not self._plain:
             self._add_sdc_metadata_to_record(record, message, {})
         self._store(record, message.get("version"))
+
+    def take_batch(self, batch: pa.RecordBatch, version: int | None) -> dict[str, Decimal] | None:
+        """Store the rows of a file, whole columns at a time.
+
+        Returns:
+            The sums of the number columns; ``None``, and nothing stored, where the rows have to be
+            looked at one by one.
+        """
+        if not self._plain:
+            return None
+        sums = self.writer.add_batch(batch, version=version)
+        if sums is not None and version is not None:
+            self.staged.received_version(version)
+        return sums
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """Store one record that came through stream maps or flattening."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pantab
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline_core.errors import IntegrityError, TransientError
+from target_tableau_hyper.extract.arrow_columns import exact_sum
 from target_tableau_hyper.extract.engine import TABLE, quote
 from target_tableau_hyper.extract.figures import EXACT, ZERO, Figures, numerics
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 #: Rows that are in memory at a time.
 _CHUNK_ROWS = 100_000
-
-#: Arrow's widest decimal: 38 digits of a value and as many again for the sum.
-_WIDE_DIGITS = 76
 
 
 def read_back(path: Path, columns: Sequence[TableColumn], *, table: str = TABLE) -> Figures:
@@ -86,7 +83,7 @@ def _streamed(path: Path, names: Sequence[str], table: str) -> Figures:
     for batch in pa.RecordBatchReader.from_stream(stream):
         rows += batch.num_rows
         for name, array in zip(names, batch.columns, strict=False):
-            totals[name] = EXACT.add(totals[name], _sum(array))
+            totals[name] = EXACT.add(totals[name], exact_sum(array) or ZERO)
     return Figures(rows, totals)
 
 
@@ -108,10 +105,3 @@ def prove(stream: str, path: Path, columns: Sequence[TableColumn], expected: Fig
         )
         raise IntegrityError(message)
     return found
-
-
-def _sum(array: pa.Array) -> Decimal:
-    """Exact sum: decimal128 would wrap around without a word, decimal256 has room."""
-    wide = pc.cast(array, pa.decimal256(_WIDE_DIGITS, array.type.scale))
-    total = pc.sum(wide).as_py()
-    return Decimal(0) if total is None else Decimal(total)
