@@ -11,64 +11,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.target.harness import Extracts
-from tests.target.messages import record, schema, state
+from tests.target.journal import (
+    BALANCE,
+    GOOD,
+    LINES,
+    REFERS,
+    SHORT,
+    VENDORS,
+    gone,
+    line,
+    results,
+    vendor,
+)
+from tests.target.messages import record, state
 
 from pipeline_core.errors import ConfigError, IntegrityError
 from pipeline_core.ledger import Ledger
-from target_tableau_hyper.controls.settings import ControlSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from tests.target.harness import Rows, Tableau
-
-LINES = schema(
-    "lines",
-    {
-        "id": {"type": "integer"},
-        "entry": {"type": ["null", "string"]},
-        "company": {"type": ["null", "string"]},
-        "amount": {"type": ["null", "number"]},
-        "vendor": {"type": ["null", "string"]},
-    },
-    keys=["id"],
-)
-VENDORS = schema(
-    "vendors",
-    {"company": {"type": "string"}, "vendor": {"type": "string"}},
-    keys=["company", "vendor"],
-)
-
-BALANCE = {"type": "balance", "stream": "lines", "amount": "amount", "by": ["company", "entry"]}
-REFERS = {
-    "type": "references",
-    "stream": "lines",
-    "columns": ["company", "vendor"],
-    "refers_to": "vendors",
-}
-
-
-def line(number: int, entry: str, amount: str, vendor: str | None = None) -> dict[str, Any]:
-    values = {"id": number, "entry": entry, "company": "usmf", "amount": Decimal(amount)}
-    return record("lines", {**values, "vendor": vendor})
-
-
-def gone(number: int) -> dict[str, Any]:
-    return record("lines", {"id": number, "_sdc_deleted_at": "2026-01-01T00:00:00Z"})
-
-
-def vendor(name: str) -> dict[str, Any]:
-    return record("vendors", {"company": "usmf", "vendor": name})
-
-
-GOOD = [LINES, line(1, "J1", "0.10"), line(2, "J1", "0.20"), line(3, "J1", "-0.30")]
-SHORT = [LINES, line(4, "J2", "100"), line(5, "J2", "-99.99")]
-
-
-def results(extracts: Extracts, stream: str = "lines") -> dict[str, dict[str, Any]]:
-    return {result["name"]: result for result in extracts.manifest(stream)["controls"]}
-
 
 # -- balance ---------------------------------------------------------------------------------------
 
@@ -364,46 +328,3 @@ def test_all_failures_are_told_at_once(extracts: Extracts) -> None:
         )
     assert "control 'journals' failed" in str(caught.value)
     assert "control 'any' failed" in str(caught.value)
-
-
-# -- settings --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("control", "message"),
-    [
-        ({"type": "balance", "amount": "a", "by": ["b"]}, "controls.c: stream must be a name"),
-        ({**BALANCE, "by": []}, "by must be a list of names"),
-        ({**BALANCE, "tolerance": "much"}, "tolerance must be a number"),
-        ({**BALANCE, "tolerance": -1}, "tolerance must be a number of zero or more"),
-        ({**BALANCE, "total": "x"}, "total means nothing to type balance"),
-        ({**REFERS, "refers_to_columns": ["a"]}, "must be as many as columns"),
-        ({**REFERS, "required": "yes"}, "required must be true or false"),
-        ({"type": "max_drop", "stream": "x"}, "must say how much may go"),
-        ({"type": "max_drop", "stream": "x", "totals": 1}, "must map columns to shares"),
-        ({"type": "not_empty", "stream": "x", "min_rows": -1}, "min_rows must be a whole number"),
-        ({"type": "sql", "query": "SELECT 1"}, "must name at least one stream"),
-    ],
-)
-def test_settings_that_are_wrong(control: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        ControlSettings.from_config({"controls": {"c": control}, "accept_drop": []})
-
-
-@pytest.mark.parametrize(
-    ("control", "message"),
-    [
-        ({**BALANCE, "amount": "amuont"}, "no column 'amuont'; did you mean 'amount'"),
-        ({**BALANCE, "amount": "entry"}, "column 'entry' of stream 'lines' holds TEXT, no amounts"),
-        ({**REFERS, "refers_to": "lines", "refers_to_columns": ["company", "x"]}, "no column 'x'"),
-        ({"type": "max_drop", "stream": "lines", "totals": {"id": 1}, "min_rows": 0}, "has no sum"),
-    ],
-)
-def test_columns_that_do_not_exist(
-    extracts: Extracts, control: dict[str, Any], message: str
-) -> None:
-    extracts.run(GOOD)
-    with pytest.raises(ConfigError, match=f"control 'c': .*{message}"):
-        extracts.run([LINES, line(9, "J", "1")], controls={"c": control})
-    with pytest.raises(ConfigError, match=r"wrong settings: controls\.c\.type: must be one of"):
-        extracts.run(GOOD, controls={"c": {**control, "type": "magic"}})
