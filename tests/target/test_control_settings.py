@@ -28,6 +28,18 @@ if TYPE_CHECKING:
         ({"type": "max_drop", "stream": "x", "totals": 1}, "must map columns to shares"),
         ({"type": "not_empty", "stream": "x", "min_rows": -1}, "min_rows must be a whole number"),
         ({"type": "sql", "query": "SELECT 1"}, "must name at least one stream"),
+        (
+            {**BALANCE, "stream": "*"},
+            r"stream must name one stream; '\*' is for max_drop and not_empty",
+        ),
+        ({**REFERS, "stream": "*"}, r"stream must name one stream; '\*' is for"),
+        ({**REFERS, "refers_to": "*"}, r"refers_to must name one stream; '\*' is for"),
+        ({"type": "sql", "query": "SELECT * FROM {*}"}, r"query must name one stream; '\*' is for"),
+        ({"type": "max_drop", "stream": "*"}, "must say how much may go"),
+        ({"type": "max_drop", "stream": "*", "rows": "much"}, "rows must be a number"),
+        ({"type": "max_drop", "stream": "*", "totals": {"a": "x"}}, r"totals\.a must be a number"),
+        ({"type": "max_drop", "stream": "x", "rows": 20}, "rows must be a share from 0 to 1"),
+        ({"type": "not_empty", "stream": "*", "min_row": 1}, "min_row means nothing to type not_"),
     ],
 )
 def test_settings_that_are_wrong(control: dict[str, Any], message: str) -> None:
