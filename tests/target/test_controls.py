@@ -212,44 +212,6 @@ def test_a_stream_that_never_came_cannot_be_checked(extracts: Extracts) -> None:
         extracts.run([LINES, line(1, "J", "1", "V-1")], controls={"vendors": REFERS})
 
 
-# -- max_drop and not_empty ------------------------------------------------------------------------
-
-
-def many(count: int) -> list[dict[str, Any]]:
-    return [LINES, *(line(i, f"J{i}", "1.00") for i in range(count))]
-
-
-def test_a_table_that_shrinks_too_much_is_held_up_and_can_be_accepted(extracts: Extracts) -> None:
-    controls = {"drop": {"type": "max_drop", "stream": "*", "rows": 0.2, "totals": {}}}
-    config: dict[str, Any] = {"controls": controls, "load_method": "overwrite"}
-    extracts.run(many(100), **config)
-    extracts.run(many(120), **config)
-    extracts.run(many(100), **config)
-    with pytest.raises(IntegrityError, match="'drop: lines' failed: lines fell from 100 to 79"):
-        extracts.run(many(79), **config)
-    extracts.run(many(79), **config, accept_drop=["lines"])
-    assert "accepted" in results(extracts)["drop: lines"]["saying"]
-    extracts.run(many(1), **config)  # fewer than a hundred rows may go at once
-
-
-def test_totals_that_fall(extracts: Extracts) -> None:
-    drop = {"type": "max_drop", "stream": "lines", "totals": {"amount": "0.5"}, "min_rows": 0}
-    extracts.run([LINES, line(1, "J", "-100")], controls={"drop": drop})
-    extracts.run([LINES, line(1, "J", "-50")], controls={"drop": drop})
-    with pytest.raises(IntegrityError, match=r"the sum of amount of lines fell by 52\.0 %"):
-        extracts.run([LINES, line(1, "J", "-24")], controls={"drop": drop})
-
-
-def test_a_table_without_rows(extracts: Extracts) -> None:
-    controls = {"rows": {"type": "not_empty", "stream": "lines"}}
-    with pytest.raises(IntegrityError, match="lines has 0 rows, fewer than 1"):
-        extracts.run([LINES], controls=controls)
-    extracts.run(GOOD, controls=controls)
-    controls["rows"]["min_rows"] = 4  # type: ignore[assignment]
-    with pytest.raises(IntegrityError, match="3 rows, fewer than 4"):
-        extracts.run(GOOD, controls=controls)
-
-
 # -- sql -------------------------------------------------------------------------------------------
 
 

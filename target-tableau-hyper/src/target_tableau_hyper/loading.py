@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from target_tableau_hyper.controls.look import Book, Look, sealed_book
+from target_tableau_hyper.controls.look import Book, Look, closest, sealed_book
 from target_tableau_hyper.controls.runner import ControlRun
 from target_tableau_hyper.extract.compaction import Density
 from target_tableau_hyper.extract.engine import start_engine
@@ -24,7 +24,7 @@ from target_tableau_hyper.failpoints import reach
 from target_tableau_hyper.run import TEST_STREAM
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from target_tableau_hyper.extract.engine import Engine
@@ -75,6 +75,7 @@ class _Work:
             rows=self.merged.expected.rows,
             totals=self.merged.expected.totals,
             before=self.old,
+            extract=self.store.extract,
             changed=True,
         )
 
@@ -184,7 +185,9 @@ class Loader:
             work.staged.stream: work.book() for work in merged if work.staged.stream != TEST_STREAM
         }
         settings = self._run.settings
-        controls = settings.controls.controls(tuple(books))
+        columns = {stream: book.types for stream, book in books.items()}
+        controls = settings.controls.controls(columns)
+        self._tell_unknown_columns(columns)
         if not controls or not books:
             return {}
         on_disk = stores_in(settings.output_dir.resolve())
@@ -207,6 +210,16 @@ class Loader:
             now=self._now,
             run_id=self._run.run_id,
         ).check(controls)
+
+    def _tell_unknown_columns(self, columns: Mapping[str, Mapping[str, str]]) -> None:
+        """A column that no stream has may be one of another run, or a slip of the pen."""
+        for name, column in self._run.settings.controls.unknown_columns(columns):
+            hint = closest(column, {known: None for names in columns.values() for known in names})
+            tell = self._run.logger.warning if hint else self._run.logger.info
+            tell(
+                "control %r looks at column %r, which no stream of this run has%s",
+                *(name, column, hint),
+            )
 
     def _seal(self, work: _Work) -> tuple[Sealed, Path | None]:
         """Prove a copy; the path is the copy, or ``None`` where nothing changed."""

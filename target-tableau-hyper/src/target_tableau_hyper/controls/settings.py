@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +17,7 @@ from target_tableau_hyper.controls.references import References
 from target_tableau_hyper.controls.sql import Sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from target_tableau_hyper.controls.finding import Finding
     from target_tableau_hyper.controls.look import Look
@@ -122,15 +122,35 @@ class ControlSettings:
             made._control(name, None, dict(entry))
         return made
 
-    def controls(self, streams: tuple[str, ...]) -> list[Control]:
-        """The controls, those for ``*`` once for each of ``streams``."""
+    def controls(self, columns: Mapping[str, Collection[str]]) -> list[Control]:
+        """The controls, those for ``*`` once for each stream that they can look at.
+
+        Args:
+            columns: Of each stream of the run.
+        """
         found = []
         for name, entry in self.entries.items():
-            every = entry.get("stream") == EVERY
-            for stream in streams if every else (None,):
-                given = {**entry, "stream": stream} if stream is not None else dict(entry)
-                found.append(self._control(name, stream, given))
+            if entry.get("stream") != EVERY:
+                found.append(self._control(name, None, dict(entry)))
+                continue
+            for stream, names in columns.items():
+                control = self._control(name, stream, {**entry, "stream": stream})
+                check = control.check
+                narrowed = check.of_columns(names) if isinstance(check, MaxDrop) else check
+                if narrowed is not None:
+                    found.append(replace(control, check=narrowed))
         return found
+
+    def unknown_columns(self, columns: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:
+        """Controls for ``*``, each with a column of its totals that no stream has."""
+        known = set().union(*columns.values())
+        return [
+            (name, column)
+            for name, entry in self.entries.items()
+            if entry.get("stream") == EVERY
+            for column in entry.get("totals", ())
+            if column not in known
+        ]
 
     def _control(self, name: str, stream: str | None, entry: dict[str, Any]) -> Control:
         # Numbers come as floats or, read from a file, as decimals.
@@ -139,7 +159,7 @@ class ControlSettings:
         kind, on_failure = entry.pop("type"), entry.pop("on_failure", None) or "fail"
         check = _MAKERS[kind](Entry(name, kind, entry))
         if isinstance(check, MaxDrop) and not self.accept_drop.isdisjoint({"*", check.stream}):
-            check = MaxDrop(check.stream, check.rows, check.totals, check.min_rows, accepted=True)
+            check = replace(check, accepted=True)
         return Control(
             f"{name}: {stream}" if stream is not None else name,
             kind,
