@@ -207,11 +207,6 @@ def test_a_number_refers_to_no_text(extracts: Extracts) -> None:
         extracts.run([VENDORS, vendor("1"), LINES, line(1, "J", "1")], controls={"vendors": refers})
 
 
-def test_a_stream_that_never_came_cannot_be_checked(extracts: Extracts) -> None:
-    with pytest.raises(IntegrityError, match="there is no extract of vendors"):
-        extracts.run([LINES, line(1, "J", "1", "V-1")], controls={"vendors": REFERS})
-
-
 # -- sql -------------------------------------------------------------------------------------------
 
 
@@ -268,18 +263,6 @@ def test_a_warning_is_repeated_while_it_lasts(
     caplog.clear()
     extracts.run(SHORT, controls=controls)
     assert "control 'journals' warned" in caplog.text
-
-
-def test_controls_of_other_streams_wait_and_slips_are_told(
-    extracts: Extracts, caplog: pytest.LogCaptureFixture
-) -> None:
-    extracts.run(GOOD)
-    slip = {**BALANCE, "stream": "linse"}
-    extracts.run([VENDORS, vendor("V-1")], controls={"journals": BALANCE, "slip": slip})
-    assert "looks at stream 'linse', of which there is no extract; did you mean 'lines'" in (
-        caplog.text
-    )
-    assert extracts.manifest("vendors")["controls"] == []
 
 
 def test_all_failures_are_told_at_once(extracts: Extracts) -> None:

@@ -47,6 +47,11 @@ class Balance:
         """What it looks at."""
         return (self.stream,)
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What must have been loaded."""
+        return (self.stream,)
+
     def check(self, look: Look) -> Finding:
         """Sum up every entry.
 

@@ -48,6 +48,11 @@ class MaxDrop:
         totals = {name: share for name, share in self.totals.items() if name in columns}
         return replace(self, totals=totals) if totals or self.rows is not None else None
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What must have been loaded."""
+        return (self.stream,)
+
     def check(self, look: Look) -> Finding:
         """Compare with the extract before.
 
@@ -112,6 +117,11 @@ class NotEmpty:
     @property
     def streams(self) -> tuple[str, ...]:
         """What it looks at."""
+        return (self.stream,)
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What must have been loaded."""
         return (self.stream,)
 
     def check(self, look: Look) -> Finding:

@@ -40,6 +40,11 @@ class References:
         """What it looks at."""
         return tuple(dict.fromkeys((self.stream, self.refers_to)))
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What must have been loaded."""
+        return (self.stream,)
+
     def check(self, look: Look) -> Finding:
         """Look up every reference.
 

@@ -76,6 +76,10 @@ class Check(Protocol):
     def streams(self) -> tuple[str, ...]:
         """What it looks at."""
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Those of them without which there is nothing that could be wrong."""
+
     def check(self, look: Look) -> Finding:
         """Look.
 

@@ -33,6 +33,11 @@ class Sql:
         """What it looks at."""
         return tuple(dict.fromkeys(_PLACE.findall(self.query)))
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What must have been loaded."""
+        return self.streams
+
     def check(self, look: Look) -> Finding:
         """Run it as part of a larger query, so that it can do nothing but select.
 
