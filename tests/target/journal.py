@@ -36,8 +36,10 @@ REFERS = {
 }
 
 
-def line(number: int, entry: str, amount: str, vendor: str | None = None) -> dict[str, Any]:
-    values = {"id": number, "entry": entry, "company": "usmf", "amount": Decimal(amount)}
+def line(
+    number: int, entry: str, amount: str, vendor: str | None = None, *, company: str = "usmf"
+) -> dict[str, Any]:
+    values = {"id": number, "entry": entry, "company": company, "amount": Decimal(amount)}
     return record("lines", {**values, "vendor": vendor})
 
 

@@ -23,7 +23,7 @@ from tests.target.journal import (
     results,
     vendor,
 )
-from tests.target.messages import record, state
+from tests.target.messages import record, schema, state
 
 from pipeline_core.errors import ConfigError, IntegrityError
 from pipeline_core.ledger import Ledger
@@ -108,6 +108,38 @@ def test_a_line_that_is_deleted_unbalances_its_entry_softly_too(extracts: Extrac
     with pytest.raises(IntegrityError, match="do not balance"):
         extracts.run([LINES, gone(3)], controls=controls, hard_delete=False)
     extracts.run([LINES, gone(1), gone(2), gone(3)], controls=controls, hard_delete=False)
+
+
+def test_companies_in_either_case_are_one(extracts: Extracts) -> None:
+    messages = [LINES, line(1, "J1", "1"), line(2, "j1", "-1", company="USMF")]
+    extracts.run(messages, controls={"journals": BALANCE})
+    assert results(extracts)["journals"]["checked"] == 1
+    with pytest.raises(
+        IntegrityError, match=r"2 of 2 entries .* \(the first: USMF, j1; usmf, J1\)"
+    ):
+        extracts.run(messages, controls={"journals": {**BALANCE, "ignore_case": False}})
+    extracts.run([LINES, line(2, "j1", "-2", company="USMF")], controls={})
+    with pytest.raises(IntegrityError, match=r"1 of 1 entries .* \(the first: USMF, J1\)"):
+        extracts.run([LINES, line(3, "J1", "0")], controls={"journals": BALANCE})
+
+
+def test_so_they_are_in_sums_of_any_size(extracts: Extracts) -> None:
+    huge = "9" * 36
+    one = [line(i, "J", huge) for i in range(20)]
+    other = [line(100 + i, "j", f"-{huge}", company="USMF") for i in range(19)]
+    with pytest.raises(IntegrityError, match=r"1 of 1 entries .* \(the first: USMF, J\)"):
+        extracts.run([LINES, *one, *other], controls={"journals": BALANCE})
+
+
+@pytest.mark.parametrize("name", ["total", "k0", "difference", "sum", 'a"b'])
+def test_columns_may_have_any_name(extracts: Extracts, name: str) -> None:
+    properties = {"id": {"type": "integer"}, name: {"type": "string"}, "v": {"type": "number"}}
+    control = {"type": "balance", "stream": "odd", "amount": "v", "by": [name, "id"]}
+    with pytest.raises(IntegrityError, match=r"1 of 1 entries .* \(the first: A, 1\)"):
+        extracts.run(
+            [schema("odd", properties), record("odd", {"id": 1, name: "A", "v": Decimal("0.1")})],
+            controls={"odd": control},
+        )
 
 
 AMOUNT = st.decimals(min_value=-1000, max_value=1000, places=2)

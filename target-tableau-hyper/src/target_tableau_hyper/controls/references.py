@@ -83,7 +83,7 @@ class References:
                 f"LIMIT {_EXAMPLES}"
             )
         examples = [
-            {**dict(zip(self.columns, map(str, row[:-1]), strict=True)), "rows": row[-1]}
+            {"rows": row[-1], **dict(zip(self.columns, map(str, row[:-1]), strict=True))}
             for row in rows
         ]
         return Finding(checked, found, self._saying(checked, found, examples), examples)

@@ -179,6 +179,7 @@ def _balance(entry: Entry) -> Check:
         entry.text("amount"),
         entry.names("by"),
         entry.number("tolerance") or Decimal(0),
+        ignore_case=entry.flag("ignore_case", default=True),
     )
     entry.done()
     return made
