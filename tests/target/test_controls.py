@@ -232,11 +232,65 @@ def test_nor_for_what_changed_while_it_was_off(extracts: Extracts) -> None:
         extracts.run(lines, controls={"vendors": REFERS})
 
 
-def test_a_number_refers_to_no_text(extracts: Extracts) -> None:
-    message = "control 'vendors': column 'id' of stream 'lines' holds BIGINT and 'vendor' of"
-    refers = {**REFERS, "columns": ["id"], "refers_to_columns": ["vendor"]}
+TYPES = {
+    "text": {"type": "string"},
+    "whole": {"type": "integer"},
+    "money": {"type": "string", "format": "x-singer.decimal"},
+    "flag": {"type": "boolean"},
+    "day": {"type": "string", "format": "date"},
+    "moment": {"type": "string", "format": "date-time"},
+    "hour": {"type": "string", "format": "time"},
+}
+VALUES: dict[str, Any] = {
+    "text": "1",
+    "whole": 1,
+    "money": "1.00",
+    "flag": True,
+    "day": "2026-01-01",
+    "moment": "2026-01-01T00:00:00Z",
+    "hour": "10:00:00",
+}
+ALIKE = [{"text"}, {"whole", "money"}, {"flag"}, {"day", "moment"}, {"hour"}]
+
+
+def test_what_can_be_the_same_can_refer(extracts: Extracts) -> None:
+    controls = {}
+    for column in TYPES:
+        for target in TYPES:
+            if any({column, target} <= alike for alike in ALIKE):
+                refers = {"stream": "odd", "refers_to": "odd", "refers_to_columns": [target]}
+                name = f"{column} to {target}"
+                controls[name] = {"type": "references", "columns": [column], **refers}
+    extracts.run([schema("odd", TYPES, keys=["text"]), record("odd", VALUES)], controls=controls)
+    assert {r["outcome"] for r in results(extracts, "odd").values()} == {"passed"}
+    assert len(results(extracts, "odd")) == len(controls) == 11
+
+
+@pytest.mark.parametrize(
+    ("column", "target", "holds", "other"),
+    [
+        ("whole", "text", "BIGINT", "TEXT"),
+        ("text", "day", "TEXT", "DATE"),
+        ("day", "whole", "DATE", "BIGINT"),
+        ("flag", "whole", "BOOLEAN", "BIGINT"),
+        ("money", "moment", r"NUMERIC\(\d+,\d+\)", "TIMESTAMP WITH TIME ZONE"),
+        ("hour", "moment", "TIME", "TIMESTAMP WITH TIME ZONE"),
+        ("flag", "day", "BOOLEAN", "DATE"),
+    ],
+)
+def test_what_never_is_the_same_refers_to_nothing(
+    extracts: Extracts, column: str, target: str, holds: str, other: str
+) -> None:
+    control = {"type": "references", "stream": "odd", "columns": [column], "refers_to": "odd"}
+    message = (
+        f"control 'c': column '{column}' of stream 'odd' holds {holds} and '{target}' of 'odd' "
+        f"{other}, which never are the same"
+    )
     with pytest.raises(ConfigError, match=message):
-        extracts.run([VENDORS, vendor("1"), LINES, line(1, "J", "1")], controls={"vendors": refers})
+        extracts.run(
+            [schema("odd", TYPES, keys=["text"]), record("odd", VALUES)],
+            controls={"c": {**control, "refers_to_columns": [target]}},
+        )
 
 
 # -- sql -------------------------------------------------------------------------------------------
