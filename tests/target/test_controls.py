@@ -293,34 +293,6 @@ def test_what_never_is_the_same_refers_to_nothing(
         )
 
 
-# -- sql -------------------------------------------------------------------------------------------
-
-
-def test_any_query_that_must_return_nothing(extracts: Extracts) -> None:
-    query = "SELECT * FROM {lines} l JOIN {vendors} v ON l.vendor = v.vendor WHERE amount > 100;"
-    controls = {"large": {"type": "sql", "query": query}}
-    extracts.run([*GOOD, VENDORS, vendor("V-1")], controls=controls)
-    with pytest.raises(IntegrityError, match="1 rows of lines and vendors are against it"):
-        extracts.run([LINES, line(9, "J9", "100.01", "V-1")], controls=controls)
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "SELEC * FROM {lines}",
-        "DELETE FROM {lines}",
-        "SELECT 1 FROM {lines}) q; DROP TABLE x; SELECT (1",
-    ],
-)
-def test_a_query_that_is_none_is_told_and_changes_nothing(
-    extracts: Extracts, rows: Rows, sql: str
-) -> None:
-    extracts.run(GOOD)
-    with pytest.raises(ConfigError, match="control 'q': hyperd does not understand the query"):
-        extracts.run([LINES, line(9, "J", "1")], controls={"q": {"type": "sql", "query": sql}})
-    assert len(rows(extracts.path("lines"))) == 3
-
-
 # -- when they look --------------------------------------------------------------------------------
 
 
