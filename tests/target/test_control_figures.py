@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.target.journal import GOOD, LINES, VENDORS, gone, line, results, vendor
-from tests.target.messages import record
+from tests.target.messages import record, schema
 
 from pipeline_core.errors import ConfigError, IntegrityError
 
@@ -136,6 +136,14 @@ def test_totals_of_every_stream_are_those_of_the_streams_that_have_the_column(
         extracts.run([LINES, line(1, "J", "1"), VENDORS, vendor("V-2")], controls=controls)
 
 
+def test_a_column_of_totals_may_hold_no_amounts_in_another_stream(extracts: Extracts) -> None:
+    controls = drop(stream="*", totals={"amount": 0.5})
+    notes = schema("notes", {"id": {"type": "integer"}, "amount": {"type": "string"}})
+    extracts.run([*GOOD, notes, record("notes", {"id": 1, "amount": "much"})], controls=controls)
+    assert list(results(extracts)) == ["drop: lines"]
+    assert results(extracts, "notes") == {}
+
+
 def test_rows_of_every_stream_count_where_a_column_of_totals_is_missing(
     extracts: Extracts,
 ) -> None:
@@ -151,6 +159,6 @@ def test_a_column_of_totals_that_no_stream_has_is_told(
 ) -> None:
     extracts.run(GOOD, controls=drop(stream="*", totals={"amuont": 0.5}))
     assert (
-        "control 'drop' looks at column 'amuont', which no stream of this run has; did you mean "
-        "'amount'?" in caplog.text
+        "control 'drop' looks at column 'amuont', of which no stream of this run has a sum; did "
+        "you mean 'amount'?" in caplog.text
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from tests.target.journal import BALANCE, GOOD, LINES, REFERS, line
 
 from pipeline_core.errors import ConfigError
@@ -12,6 +15,17 @@ from target_tableau_hyper.controls.settings import ControlSettings
 
 if TYPE_CHECKING:
     from tests.target.harness import Extracts
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_the_examples_of_the_documentation_are_right() -> None:
+    text = (PROJECT / "docs/controls.md").read_text(encoding="utf-8")
+    examples = [yaml.safe_load(part) for part in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    controls = {name: entry for example in examples for name, entry in example.items()}
+    assert len(controls) == len(examples) == 5
+    made = ControlSettings.from_config({"controls": controls, "accept_drop": []})
+    assert len({control.kind for control in made.controls({"any": ["InvoiceAmount"]})}) == 5
 
 
 @pytest.mark.parametrize(

@@ -185,9 +185,9 @@ class Loader:
             work.staged.stream: work.book() for work in merged if work.staged.stream != TEST_STREAM
         }
         settings = self._run.settings
-        columns = {stream: book.types for stream, book in books.items()}
-        controls = settings.controls.controls(columns)
-        self._tell_unknown_columns(columns)
+        sums = {stream: tuple(book.totals) for stream, book in books.items()}
+        controls = settings.controls.controls(sums)
+        self._tell_missing_sums(sums)
         if not controls or not books:
             return {}
         on_disk = stores_in(settings.output_dir.resolve())
@@ -211,13 +211,14 @@ class Loader:
             run_id=self._run.run_id,
         ).check(controls)
 
-    def _tell_unknown_columns(self, columns: Mapping[str, Mapping[str, str]]) -> None:
+    def _tell_missing_sums(self, sums: Mapping[str, Sequence[str]]) -> None:
         """A column that no stream has may be one of another run, or a slip of the pen."""
-        for name, column in self._run.settings.controls.unknown_columns(columns):
-            hint = closest(column, {known: None for names in columns.values() for known in names})
+        known = dict.fromkeys(column for columns in sums.values() for column in columns)
+        for name, column in self._run.settings.controls.without_sum(sums):
+            hint = closest(column, known)
             tell = self._run.logger.warning if hint else self._run.logger.info
             tell(
-                "control %r looks at column %r, which no stream of this run has%s",
+                "control %r looks at column %r, of which no stream of this run has a sum%s",
                 *(name, column, hint),
             )
 

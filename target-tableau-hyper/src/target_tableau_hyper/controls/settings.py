@@ -126,28 +126,28 @@ class ControlSettings:
             made._control(name, None, dict(entry))
         return made
 
-    def controls(self, columns: Mapping[str, Collection[str]]) -> list[Control]:
+    def controls(self, sums: Mapping[str, Collection[str]]) -> list[Control]:
         """The controls, those for ``*`` once for each stream that they can look at.
 
         Args:
-            columns: Of each stream of the run.
+            sums: Columns that have a sum, of each stream of the run.
         """
         found = []
         for name, entry in self.entries.items():
             if entry.get("stream") != EVERY:
                 found.append(self._control(name, None, dict(entry)))
                 continue
-            for stream, names in columns.items():
+            for stream, columns in sums.items():
                 control = self._control(name, stream, {**entry, "stream": stream})
                 check = control.check
-                narrowed = check.of_columns(names) if isinstance(check, MaxDrop) else check
+                narrowed = check.of_columns(columns) if isinstance(check, MaxDrop) else check
                 if narrowed is not None:
                     found.append(replace(control, check=narrowed))
         return found
 
-    def unknown_columns(self, columns: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:
-        """Controls for ``*``, each with a column of its totals that no stream has."""
-        known = set().union(*columns.values())
+    def without_sum(self, sums: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:
+        """Controls for ``*``, each with a column of its totals of which no stream has a sum."""
+        known = set().union(*sums.values())
         return [
             (name, column)
             for name, entry in self.entries.items()
