@@ -8,11 +8,12 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """How a control came out."""
+    """How a control came out; ``NOT_CHECKED``: what it is about was never loaded."""
 
     PASSED = "passed"
     FAILED = "failed"
     WARNED = "warned"
+    NOT_CHECKED = "not_checked"
 
 
 @dataclass(frozen=True, slots=True)
