@@ -91,6 +91,21 @@ def test_a_later_delivery_settles_an_earlier_failure(tmp_path: Path) -> None:
     assert after["VendTransBiEntities"] is Standing.CURRENT
 
 
+def test_controls_that_neither_passed_nor_failed_are_noted(tmp_path: Path) -> None:
+    controls = [
+        {"name": "journals", "outcome": "warned", "saying": "1 of 2 entries do not balance"},
+        {"name": "vendors", "outcome": "not_checked", "saying": "there is no extract of vendors"},
+        {"name": "rows", "outcome": "passed", "saying": "all is well"},
+    ]
+    shelf.put(tmp_path, "Ledgers", controls=controls)
+    (one,) = look(tmp_path).datasources
+    assert one.standing is Standing.CURRENT
+    assert list(one.notes) == [
+        "The control \u2018journals\u2019 warns: 1 of 2 entries do not balance.",
+        "The control \u2018vendors\u2019 was not checked: there is no extract of vendors.",
+    ]
+
+
 def test_a_failed_control_marks_its_streams_until_a_run_passes(tmp_path: Path) -> None:
     shelf.put(tmp_path, "Ledgers")
     path = tmp_path / "ledger.db"

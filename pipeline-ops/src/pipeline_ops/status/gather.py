@@ -184,14 +184,19 @@ def _combined(shelf: _Shelf, history: History, late: datetime) -> list[Datasourc
     return found
 
 
+#: Outcomes of a control that passed neither nor held anything up.
+_SHORT_OF = {"warned": "warns", "not_checked": "was not checked"}
+
+
 def _findings(manifest: Manifest, shelf: _Shelf, history: History) -> tuple[list[str], list[str]]:
     why = list(history.troubles.get(manifest.stream, ()))
     if manifest.stream in shelf.missing:
         why.append(f"Its extract {manifest.file} is gone; restore it from a copy.")
     notes = [
-        f"The control {quoted(control['name'])} warns: {control['saying']}."
+        f"The control {quoted(control['name'])} {_SHORT_OF[control['outcome']]}: "
+        f"{control['saying']}."
         for control in manifest.controls
-        if control.get("outcome") == "warned"
+        if control.get("outcome") in _SHORT_OF
     ]
     if manifest.quarantined:
         notes.append(f"{manifest.quarantined:,} records were set aside; see quarantine/.")
