@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline_core.errors import IntegrityError, TransientError
+from pipeline_core.errors import ConfigError, IntegrityError, TransientError
 from pipeline_core.ledger import GENESIS, Ledger, open_ledger
 from pipeline_core.redaction import REDACTOR
 
@@ -149,3 +149,42 @@ def test_without_a_path_nothing_is_kept_and_the_calls_are_the_same(
     ledger.close()
     assert effect.confirmed == {"job": "j"}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_anchored_head_is_still_in_the_chain_after_later_rows(
+    path: Path, ledger: Ledger
+) -> None:
+    anchor = ledger.anchor
+    ledger.append("later")
+    ledger.verify_head(anchor)
+    ledger.verify_head(f"{GENESIS}@0")
+    with Ledger(path.with_name("other.db"), run_id="r", actor="a") as empty:
+        assert empty.anchor == f"{GENESIS}@0"
+
+
+def test_a_chain_that_was_cut_off_fits_in_itself_but_not_to_its_anchor(
+    path: Path, ledger: Ledger
+) -> None:
+    anchor = ledger.anchor
+    tamper(path, "DELETE FROM ledger WHERE seq > 3")
+    assert ledger.verify() == 3
+    with pytest.raises(IntegrityError, match="ends at row 3, before the anchored row 5"):
+        ledger.verify_head(anchor)
+
+
+def test_a_chain_that_was_written_anew_does_not_fit_to_its_anchor(
+    path: Path, ledger: Ledger
+) -> None:
+    anchor = ledger.anchor
+    tamper(path, "DELETE FROM ledger")
+    for number in range(5):
+        ledger.append("page.read", number=number, amount="-0.04")
+    assert ledger.verify() == 5
+    with pytest.raises(IntegrityError, match="row 5 of the ledger is not the anchored one"):
+        ledger.verify_head(anchor)
+
+
+@pytest.mark.parametrize("text", ["", "abc", f"{GENESIS}", f"{GENESIS}@", f"{GENESIS}@x"])
+def test_what_is_no_head_is_told(ledger: Ledger, text: str) -> None:
+    with pytest.raises(ConfigError, match="64 hexadecimal digits"):
+        ledger.verify_head(text)

@@ -6,9 +6,12 @@ import functools
 import io
 import json
 import signal
+import sqlite3
 import sys
 import threading
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 from singer_sdk import Tap
 from singer_sdk import singerlib as singer
@@ -17,7 +20,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from pipeline_core.config import describe_config_errors
 from pipeline_core.errors import ConfigError, PipelineError, TerminatedError
-from pipeline_core.ledger import Ledger, NoLedger, open_ledger
+from pipeline_core.ledger import Ledger, NoLedger, open_ledger, tell_head
 from pipeline_core.run_id import current_run_id
 from pipeline_core.secrets.resolve import resolve_secrets, secret_settings, told
 from tap_d365fo.access.replay import shaping_digests
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
     from tap_d365fo.access.replay import ReplayedPages
     from tap_d365fo.failures import PartitionFailure
 
+
+#: Characters of a failure's sentence that the ledger keeps.
+_REASON_LENGTH = 500
 
 #: ``\b`` keeps click from rewrapping a paragraph.
 _HELP = """Read Dynamics 365 Finance & Operations and write Singer messages.
@@ -151,6 +157,9 @@ class TapD365FO(Tap):
                 "run.started",
                 streams=selected,
                 companies=self.source.companies,
+                environment=urlsplit(self._settings.environment_url).netloc,
+                version=self.plugin_version,
+                archived=archive is not None,
                 **told(self._secret_uses),
                 **({"replay_of": replayed.run.run_id} if replayed else {}),
             )
@@ -166,8 +175,7 @@ class TapD365FO(Tap):
             self._announce_figures()
             super().sync_all()
             if self.failures:
-                ledger.append("run.failed", partitions=len(self.failures))
-                raise summary(self.failures)
+                raise summary(self.failures)  # noqa: TRY301 - goes into the ledger below
             if archive is not None:
                 seal = archive.finish()
                 ledger.append("run.archived", pages=seal.pages, index_sha256=seal.index_sha256)
@@ -175,11 +183,24 @@ class TapD365FO(Tap):
             # Not by the state writer: it swallows a STATE that equals the one before.
             self.write_message(singer.StateMessage(value=dict(self.state)))
             ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
+        except BaseException as error:
+            self._record_failure(error)
+            raise
         finally:
             self.pool.close()
             if archive is not None:
                 archive.close()
+            tell_head(ledger, self.logger)
             ledger.close()
+
+    def _record_failure(self, error: BaseException) -> None:
+        """Say in the ledger why the run ends; a ledger that takes nothing hides no failure."""
+        with suppress(sqlite3.Error):
+            self.source.ledger.append(
+                "run.failed",
+                error=f"{type(error).__name__}: {error}"[:_REASON_LENGTH],
+                partitions=len(self.failures),
+            )
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError, TransientError
-from pipeline_core.ledger import NoLedger, open_ledger
+from pipeline_core.ledger import NoLedger, open_ledger, tell_head
 from pipeline_core.run_id import current_run_id
 from pipeline_core.secrets.resolve import told
 from target_tableau_hyper.audit import Completeness
@@ -91,6 +91,7 @@ class Run:
             self.close()
             raise
         self._resources.callback(self.ledger.close)
+        self._resources.callback(tell_head, self.ledger, self.logger)
         self.ledger.append(
             "run.started", output_dir=str(self.settings.output_dir), **told(self._secret_uses)
         )
