@@ -50,7 +50,7 @@ def test_list_tells_how_each_run_ended(path: Path) -> None:
 
 
 def test_show_lists_the_events_of_one_run(path: Path) -> None:
-    shown = run(path, "show", "run-1")
+    shown = run(path, "show", "run-1", "--events")
     assert "partition.read" in shown.stdout
     assert "company=usmf rows=1200" in shown.stdout
     assert "run-2" not in shown.stdout

@@ -52,6 +52,7 @@ class Run:
         self._writers: dict[str, SegmentWriter] = {}
         self._resources = ExitStack()
         self._is_open = False
+        self._source: str | None = None
 
     @property
     def staging(self) -> Path:
@@ -95,6 +96,13 @@ class Run:
         self.ledger.append(
             "run.started", output_dir=str(self.settings.output_dir), **told(self._secret_uses)
         )
+
+    def tell_source(self) -> None:
+        """Note the tap's run, where it has an id of its own: no runner told both one."""
+        source = self.completeness.run_id
+        if source is not None and source not in (self.run_id, self._source):
+            self._source = source
+            self.ledger.append("input.from", source_run=source)
 
     @contextmanager
     def guard(self) -> Iterator[None]:
