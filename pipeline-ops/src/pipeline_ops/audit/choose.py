@@ -66,9 +66,13 @@ class Runs:
         """Those of ``ledger``."""
         return cls(ledger, joined_runs(ledger.events(prefix="input.from")))
 
-    def find(self, wanted: str) -> str:
-        """The run that ``wanted`` names, see :func:`find_run`."""
-        found = find_run(self.ledger.run_ids(), wanted, self.joined)
+    def find(self, wanted: str, *, replays: bool = True) -> str:
+        """The run that ``wanted`` names, see :func:`find_run`; ``latest`` may leave out replays."""
+        known = self.ledger.run_ids()
+        if wanted == LATEST and not replays:
+            repeated = {event.run_id for event in self.ledger.events(prefix="replay.")}
+            known = [run_id for run_id in known if run_id not in repeated]
+        found = find_run(known, wanted, self.joined)
         return self.joined.get(found, found)
 
     def ids(self, run_id: str) -> list[str]:
