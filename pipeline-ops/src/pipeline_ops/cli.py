@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from pipeline_core.edge import run_guarded
+from pipeline_ops.audit.lineage_cli import lineage_command
 from pipeline_ops.audit.replay_cli import replay_command
 from pipeline_ops.audit.runs_cli import runs
 from pipeline_ops.audit.trace_cli import trace_command
@@ -39,4 +40,5 @@ def cli() -> None:
 cli.add_command(secrets)
 cli.add_command(replay_command)
 cli.add_command(runs)
+runs.add_command(lineage_command)
 runs.add_command(trace_command)

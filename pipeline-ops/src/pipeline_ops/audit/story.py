@@ -140,6 +140,7 @@ class Story:
     Attributes:
         also: Further ids: the target's, where it has one of its own.
         environment: Host of D365.
+        output_dir: Where the extracts lie, as the target was set.
         sent, received: Figures by stream, as the tap sent and the target got them.
         proved: Whether the target could prove that it received everything.
         archived: Pages and digest of the index, where the pages were kept.
@@ -155,6 +156,7 @@ class Story:
     ended: str
     also: list[str] = field(default_factory=list)
     environment: str | None = None
+    output_dir: str | None = None
     version: str | None = None
     companies: list[str] = field(default_factory=list)
     streams: list[str] = field(default_factory=list)
@@ -289,6 +291,7 @@ def _take(story: Story, event: Event) -> None:  # noqa: C901 - a table of events
             story.streams = list(body.get("streams") or story.streams)
             story.companies = list(body.get("companies") or story.companies)
             story.environment = body.get("environment") or story.environment
+            story.output_dir = body.get("output_dir") or story.output_dir
             story.version = body.get("version") or story.version
             story.replay_of = body.get("replay_of") or story.replay_of
         case "partition.read" | "partition.failed":
