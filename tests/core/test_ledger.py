@@ -188,3 +188,35 @@ def test_a_chain_that_was_written_anew_does_not_fit_to_its_anchor(
 def test_what_is_no_head_is_told(ledger: Ledger, text: str) -> None:
     with pytest.raises(ConfigError, match="64 hexadecimal digits"):
         ledger.verify_head(text)
+
+
+def test_a_reader_changes_nothing_and_sees_what_is_in_the_log(path: Path, ledger: Ledger) -> None:
+    with Ledger.reading(path) as reader:
+        assert reader.verify() == 5
+        ledger.append("later")
+        assert reader.head[0] == 6
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader.append("no")
+
+
+def test_a_copy_on_a_medium_that_cannot_be_written_is_verified(path: Path, ledger: Ledger) -> None:
+    ledger.close()
+    before = path.read_bytes()
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        with Ledger.reading(path) as reader:
+            assert reader.verify() == 5
+    finally:
+        path.parent.chmod(0o755)
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_ledger_cannot_be_read(tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    db = sqlite3.connect(other)
+    db.execute("CREATE TABLE something (n)")
+    db.commit()
+    db.close()
+    with pytest.raises(ConfigError, match=r"other\.db cannot be opened"):
+        Ledger.reading(other)

@@ -123,3 +123,4 @@ def test_a_file_that_is_no_ledger_is_told(tmp_path: Path) -> None:
     told = run(path, "list")
     assert told.returncode == 78
     assert "notes.txt cannot be opened" in told.stderr
+    assert path.read_text().startswith("not a database")

@@ -101,3 +101,14 @@ def test_what_two_readers_wait_for_is_not_mixed_up() -> None:
     assert (first.requests, first.retries, first.waited_s) == (3, 3, 6.0)
     assert (second.requests, second.retries, second.waited_s) == (1, 1, 2.0)
     assert Effort().told() == {"seconds": 0.0, "bytes": 0}
+
+
+def test_a_run_that_ends_before_its_first_request_is_in_the_ledger_too(
+    new_contoso: Callable[..., Contoso], tmp_path: Path, run_tap: Callable[..., Output]
+) -> None:
+    contoso = new_contoso()
+    path = tmp_path / "ledger.db"
+    config = settings_for(contoso, entities=["VendorsV2"], ledger_path=str(path))
+    with pytest.raises(ConfigError, match="no stream is selected"):
+        run_tap(config, catalog={"streams": []})
+    assert [event for event, _ in events_of(path)] == ["run.failed"]

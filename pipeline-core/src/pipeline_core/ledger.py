@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 import sqlite3
+import urllib.parse
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -106,16 +107,33 @@ class Ledger:
         run_id: str,
         actor: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        read_only: bool = False,
     ) -> None:
-        """Open ``path``, creating it when missing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Open ``path``, creating it when missing; where it is only read, see :meth:`reading`."""
         self._run_id = run_id
         self._actor = actor
         self._now = now
+        if read_only:
+            self._db = _open_to_read(path)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
+
+    @classmethod
+    def reading(cls, path: Path) -> Self:
+        """The ledger at ``path``, to look at: not a byte of it is changed, and nothing is added.
+
+        Raises:
+            ConfigError: it cannot be opened.
+        """
+        try:
+            return cls(path, run_id="", actor="", read_only=True)
+        except sqlite3.Error as error:
+            message = f"the ledger {path} cannot be opened: {error}"
+            raise ConfigError(message) from error
 
     def append(self, event: str, **body: object) -> Event:
         """Add one event; durable on return.
@@ -258,6 +276,24 @@ class Ledger:
     def __exit__(self, *exc_info: object) -> None:
         """Release the file."""
         self.close()
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing; the table is there."""
+    address = f"file:{urllib.parse.quote(str(path.absolute()))}?mode=ro"
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    # Beside a file in a folder that cannot be written, SQLite has no place for its index of the
+    # log. Without a log there is nothing to index, and it may take the file for unchanging.
+    for uri in (address,) if has_log else (address, f"{address}&immutable=1"):
+        db = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            db.execute("SELECT 1 FROM ledger LIMIT 1")
+        except sqlite3.Error as error:
+            db.close()
+            failure = error
+        else:
+            return db
+    raise failure
 
 
 def _broken(row: Event, number: int, previous: str) -> str | None:

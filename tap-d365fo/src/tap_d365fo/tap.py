@@ -138,7 +138,20 @@ class TapD365FO(Tap):
         super().setup_mapper()
 
     def sync_all(self) -> None:  # type: ignore[misc]  # final in the SDK, which has no closing message
-        """Sync all streams, then say that this run is complete."""
+        """Sync all streams, then say that this run is complete; the ledger learns of either end."""
+        try:
+            self._sync_everything()
+        except BaseException as error:
+            self._record_failure(error)
+            raise
+        finally:
+            self.pool.close()
+            if self.environment.archive is not None:
+                self.environment.archive.close()
+            tell_head(self._ledger, self.logger)
+            self._ledger.close()
+
+    def _sync_everything(self) -> None:
         self._scope.check_catalog(self.input_catalog, self.streams)
         selected = [name for name, stream in self.streams.items() if stream.selected]
         if not selected:
@@ -152,51 +165,41 @@ class TapD365FO(Tap):
         if replayed is not None:
             self._begin_replay(replayed)
         self._check_named_companies()
-        try:
-            ledger.append(
-                "run.started",
-                streams=selected,
+        ledger.append(
+            "run.started",
+            streams=selected,
+            companies=self.source.companies,
+            environment=urlsplit(self._settings.environment_url).netloc,
+            version=self.plugin_version,
+            archived=archive is not None,
+            **told(self._secret_uses),
+            **({"replay_of": replayed.run.run_id} if replayed else {}),
+        )
+        if archive is not None:
+            self.environment.record(
+                archive,
+                state=self.state,
                 companies=self.source.companies,
-                environment=urlsplit(self._settings.environment_url).netloc,
-                version=self.plugin_version,
-                archived=archive is not None,
-                **told(self._secret_uses),
-                **({"replay_of": replayed.run.run_id} if replayed else {}),
+                entities=[stream.entity for stream in self._selected_entities()],
+                config=self.config,
+                tap_version=self.plugin_version,
             )
-            if archive is not None:
-                self.environment.record(
-                    archive,
-                    state=self.state,
-                    companies=self.source.companies,
-                    entities=[stream.entity for stream in self._selected_entities()],
-                    config=self.config,
-                    tap_version=self.plugin_version,
-                )
-            self._announce_figures()
-            super().sync_all()
-            if self.failures:
-                raise summary(self.failures)  # noqa: TRY301 - goes into the ledger below
-            if archive is not None:
-                seal = archive.finish()
-                ledger.append("run.archived", pages=seal.pages, index_sha256=seal.index_sha256)
-            self._audit.complete = True
-            # Not by the state writer: it swallows a STATE that equals the one before.
-            self.write_message(singer.StateMessage(value=dict(self.state)))
-            ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
-        except BaseException as error:
-            self._record_failure(error)
-            raise
-        finally:
-            self.pool.close()
-            if archive is not None:
-                archive.close()
-            tell_head(ledger, self.logger)
-            ledger.close()
+        self._announce_figures()
+        super().sync_all()
+        if self.failures:
+            raise summary(self.failures)
+        if archive is not None:
+            seal = archive.finish()
+            ledger.append("run.archived", pages=seal.pages, index_sha256=seal.index_sha256)
+        self._audit.complete = True
+        # Not by the state writer: it swallows a STATE that equals the one before.
+        self.write_message(singer.StateMessage(value=dict(self.state)))
+        ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
 
     def _record_failure(self, error: BaseException) -> None:
         """Say in the ledger why the run ends; a ledger that takes nothing hides no failure."""
         with suppress(sqlite3.Error):
-            self.source.ledger.append(
+            self._ledger.append(
                 "run.failed",
                 error=f"{type(error).__name__}: {error}"[:_REASON_LENGTH],
                 partitions=len(self.failures),

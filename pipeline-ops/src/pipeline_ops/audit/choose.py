@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError
 from pipeline_core.ledger import Ledger, open_ledger
-from pipeline_core.run_id import current_run_id
 from pipeline_ops.runs import joined_runs, summarise
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 @contextmanager
 def opened(path: Path, *, run_id: str | None = None) -> Iterator[Ledger]:
-    """The ledger at ``path``, which must be there.
+    """The ledger at ``path``, which must be there; to be added to only by a run with an id.
 
     Raises:
         ConfigError: there is none, or the file is no ledger.
@@ -40,7 +39,7 @@ def opened(path: Path, *, run_id: str | None = None) -> Iterator[Ledger]:
     if not path.is_file():
         message = f"there is no ledger at {path}; run the pipeline once or pass --ledger"
         raise ConfigError(message)
-    ledger = open_ledger(path, run_id=run_id or current_run_id(), actor=ACTOR)
+    ledger = open_ledger(path, run_id=run_id, actor=ACTOR) if run_id else Ledger.reading(path)
     assert isinstance(ledger, Ledger)  # noqa: S101 - there is a path
     with ledger:
         try:

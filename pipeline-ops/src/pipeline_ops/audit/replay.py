@@ -97,17 +97,24 @@ class Project:
     Attributes:
         tap, target: Names of the plugins.
         settings: Gives the settings of a plugin.
+        state_id_suffix: Of the state that the runs use.
     """
 
     folder: Path
     tap: str
     target: str
     settings: Callable[[str], Mapping[str, Any]]
+    state_id_suffix: str | None = None
 
     def path(self, plugin: str, setting: str) -> Path | None:
         """A setting that is a path; plugins run in the project's folder."""
         value = self.settings(plugin).get(setting)
         return self.folder / str(value) if value else None
+
+    @property
+    def run_options(self) -> list[str]:
+        """What `meltano run` is given before the plugins."""
+        return [f"--state-id-suffix={self.state_id_suffix}"] if self.state_id_suffix else []
 
     @property
     def output_dir(self) -> Path:
@@ -200,7 +207,7 @@ def _from_pages(
     before = _contents(project, streams)
     code = run_meltano(
         project.folder,
-        ["run", project.tap, project.target],
+        ["run", *project.run_options, project.tap, project.target],
         {
             "MELTANO_RUN_ID": run_id,
             "MELTANO_JOB_TRIGGER": f"replay:{plan.recorded_as}",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--target", default="target-tableau-hyper", show_default=True, help="Its name in meltano.yml."
 )
+@click.option("--state-id-suffix", metavar="TEXT", help="As your runs give it to `meltano run`.")
 @ledger_option()
 @format_option()
 def replay_command(  # noqa: PLR0917 - one an option
@@ -48,6 +49,7 @@ def replay_command(  # noqa: PLR0917 - one an option
     tap: str,
     target: str,
     reason: str | None,
+    state_id_suffix: str | None,
     ledger_path: Path,
     output_format: str,
     *,
@@ -76,7 +78,9 @@ def replay_command(  # noqa: PLR0917 - one an option
     chosen = Way(way)
     replay_id = str(uuid7())
     ledger_path = ledger_path.resolve()
-    project = Project(find_project(Path()), tap, target, functools.cache(plugin_config))
+    project = Project(
+        find_project(Path()), tap, target, functools.cache(plugin_config), state_id_suffix
+    )
     with opened(ledger_path, run_id=replay_id) as ledger:
         runs = Runs.of(ledger)
         plan = plan_replay(runs, runs.find(run, replays=False))

@@ -162,7 +162,8 @@ def _lines(run: RunSummary) -> Iterator[str]:
         f"{delivered}{replay}"
     )
     for effect in run.open_intents.values():
-        yield f"    {effect}: begun, end unknown; look at the server"
+        hint = "see what Meltano runs" if effect == "replay" else "look at the server"
+        yield f"    {effect}: begun, end unknown; {hint}"
 
 
 def _as_dict(run: RunSummary) -> dict[str, Any]:
