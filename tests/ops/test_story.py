@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 from pipeline_core.errors import ConfigError
 from pipeline_core.ledger import Event, Ledger
 from pipeline_ops.audit.choose import Runs, find_run, matching, parse_when
+from pipeline_ops.audit.replay_plan import check_order, plan_replay, unconfirmed
 from pipeline_ops.audit.story import effects, tell
 from pipeline_ops.audit.telling import as_json, as_text
 from pipeline_ops.runs import RunSummary, summarise
@@ -323,6 +325,48 @@ def test_tap_and_target_with_an_id_each_are_one_run(path: Path) -> None:
         story = tell(runs.events("tap-2"))
     assert (story.run_id, story.also, story.outcome) == ("tap-2", ["target-2"], "complete")
     assert "  in the target and in extracts it is run target-2" in list(as_text(story))
+
+
+def test_what_a_replay_wrote_elsewhere_is_no_later_change(path: Path) -> None:
+    write(path, [*WHOLE[:1], *WHOLE[9:10]], run="run-2")
+    aside = [(TARGET, "run.started", {"output_dir": "/srv/look"}), *WHOLE[9:10]]
+    write(path, aside, run="run-3")
+    with Ledger(path, run_id="reader", actor="test") as ledger:
+        runs = Runs.of(ledger)
+        assert plan_replay(runs, "run-1").later == {"VendTransBiEntities": "run-2"}
+        assert plan_replay(runs, "run-2").later == {}
+
+
+def test_a_run_goes_back_in_time_only_by_force_and_with_a_reason(path: Path) -> None:
+    with Ledger(path, run_id="reader", actor="test") as ledger:
+        plan = plan_replay(Runs.of(ledger), "run-1")
+    check_order(plan, force=False, reason=None)
+    later = replace(plan, later=dict.fromkeys("ABCDE", "run-9"))
+    with pytest.raises(ConfigError, match=r"changed A \(run run-9\), B .* and 2 more: a replay"):
+        check_order(later, force=False, reason="because")
+    with pytest.raises(ConfigError, match="--force needs --reason"):
+        check_order(later, force=True, reason="  ")
+    check_order(later, force=True, reason="because")
+
+
+def test_a_delivery_waits_until_somebody_has_brought_it_about(path: Path) -> None:
+    rows: list[tuple[str, str, dict[str, Any]]] = [
+        (TARGET, "run.started", {}),
+        (TARGET, "delivery.intent", {"datasource": "V", "sha256": "11" * 32, "streams": ["V"]}),
+    ]
+    write(path, rows, run="run-2")
+    with Ledger(path, run_id="reader", actor="test") as ledger:
+        runs = Runs.of(ledger)
+        assert unconfirmed(runs, plan_replay(runs, "run-2")) == ["V"]
+        assert unconfirmed(runs, plan_replay(runs, "run-1")) == []
+    more: list[tuple[str, str, dict[str, Any]]] = [
+        (TARGET, "delivery.intent", {"datasource": "V", "sha256": "11" * 32, "streams": ["V"]}),
+        (TARGET, "delivery.verified", {"intent": 19, "job_id": "j"}),
+    ]
+    write(path, more, run="run-3")
+    with Ledger(path, run_id="reader", actor="test") as ledger:
+        runs = Runs.of(ledger)
+        assert unconfirmed(runs, plan_replay(runs, "run-2")) == []
 
 
 def test_a_target_that_never_began_to_end_makes_the_run_incomplete(path: Path) -> None:

@@ -78,6 +78,27 @@ class Runs:
         """A run's id and those that belong to it."""
         return [run_id, *(target for target, tap in self.joined.items() if tap == run_id)]
 
+    def seals(self, *, beside: str) -> list[Event]:
+        """Every ``extract.sealed`` in the output directory that a run used.
+
+        A replay may write its extracts elsewhere, for somebody to look at: those are others.
+
+        Args:
+            beside: The run; also the id of a target's own.
+        """
+        places = {
+            event.run_id: event.body["output_dir"]
+            for event in self.ledger.events(prefix="run.started")
+            if "output_dir" in event.body
+        }
+        ids = self.ids(self.joined.get(beside, beside))
+        place = next((places[one] for one in ids if one in places), None)
+        return [
+            event
+            for event in self.ledger.events(prefix="extract.sealed")
+            if places.get(event.run_id, place) == place
+        ]
+
     def events(self, run_id: str) -> list[Event]:
         """All events of a run, in order."""
         found = [e for one in self.ids(run_id) for e in self.ledger.events(run_id=one)]

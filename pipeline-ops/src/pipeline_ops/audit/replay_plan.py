@@ -58,7 +58,7 @@ def plan_replay(runs: Runs, run_id: str) -> Plan:
     last = events[-1].seq
     later = {
         str(event.body["stream"]): runs.joined.get(event.run_id, event.run_id)
-        for event in runs.ledger.events(prefix="extract.sealed")
+        for event in runs.seals(beside=run_id)
         if event.seq > last and event.body["stream"] in streams
     }
     return Plan(run_id, story.replay_of or run_id, story, later)

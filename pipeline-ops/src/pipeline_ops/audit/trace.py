@@ -230,7 +230,7 @@ def _candidates(traced: Trace, runs: Runs, row: Mapping[str, Any]) -> list[str]:
     """The run that the row names; where it names none, all that may have brought it."""
     told = row.get(AUDIT_RUN_ID)
     if told is None:
-        return _who_loaded(runs, traced.stream)
+        return _who_loaded(runs, traced.stream, traced.sealed_by)
     traced.run_id = runs.joined.get(str(told), str(told))
     traced.known_by = f"the row's {AUDIT_RUN_ID}"
     return [traced.run_id]
@@ -268,11 +268,11 @@ def _find_page(
     )
 
 
-def _who_loaded(runs: Runs, stream: str) -> list[str]:
+def _who_loaded(runs: Runs, stream: str, sealed_by: str) -> list[str]:
     """Runs that changed the extract's stream, the latest first; none after the seal counts."""
     sealed = [
         runs.joined.get(event.run_id, event.run_id)
-        for event in runs.ledger.events(prefix="extract.sealed")
+        for event in runs.seals(beside=sealed_by)
         if event.body["stream"] == stream
     ]
     return list(dict.fromkeys(reversed(sealed)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
@@ -64,12 +65,20 @@ def find_raw_row(
     return None
 
 
+def _same_instant(one: str, other: str) -> bool:
+    try:
+        return datetime.fromisoformat(one) == datetime.fromisoformat(other)
+    except ValueError:
+        return False
+
+
 def _is(raw: bytes, text: str) -> bool:
     """Whether a JSON value is the one that ``text`` names."""
     value = json.loads(raw, parse_float=Decimal)
     if isinstance(value, str):
         # F&O sends a date as noon of that day.
-        return value.lower() == text.lower() or value.partition("T")[0] == text
+        same = value.lower() == text.lower() or value.partition("T")[0] == text
+        return same or _same_instant(value, text)
     if isinstance(value, bool) or value is None:
         return str(value).lower() == text.lower()
     try:

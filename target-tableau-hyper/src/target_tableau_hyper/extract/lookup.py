@@ -29,6 +29,9 @@ from target_tableau_hyper.extract.engine import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: Digits of the widest NUMERIC.
+_DIGITS = 38
+
 #: Reads files of all versions.
 _HYPER_VERSION = 3
 
@@ -76,13 +79,22 @@ def _condition(file: str, name: str, text: str, types: Mapping[str, str]) -> str
         message = f"{file} has no column {name!r}; its columns are {', '.join(types)}"
         raise ConfigError(message)
     if types[name].startswith(("NUMERIC", "BIG_INT", "INT", "SMALL_INT", "DOUBLE", "REAL")):
-        try:
-            number = Decimal(text)
-        except InvalidOperation as error:
-            message = f"{name} holds numbers, and {text!r} is none"
-            raise ConfigError(message) from error
+        number = _number(text)
+        if number is None:
+            message = f"{name} holds numbers, and {text!r} is none of them"
+            raise ConfigError(message)
         return f"{quote(name)} = {number:f}"
     return f"lower(CAST({quote(name)} AS TEXT)) = lower({literal(text)})"
+
+
+def _number(text: str) -> Decimal | None:
+    """A number that a column may hold: of no more digits than NUMERIC has, on either side."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    fits = number.is_finite() and abs(number.adjusted()) < _DIGITS
+    return number if fits and len(number.as_tuple().digits) <= _DIGITS else None
 
 
 def _value(value: object) -> object:
