@@ -239,6 +239,29 @@ def test_pages_and_extracts_give_the_same_again_without_d365(pipeline: Pipeline)
     assert "waits: Tableau has confirmed all of it" in done.stdout
 
 
+def test_told_to_stop_a_replay_stops_what_it_started(pipeline: Pipeline) -> None:
+    meltano = pipeline.meltano
+    options = [pipeline.second, "--ledger", str(meltano.ledger)]
+    with subprocess.Popen(
+        [str(COMMAND), "replay", *options],
+        cwd=PROJECT,
+        env=meltano.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "replay of run" in line:  # the tap has begun
+                break
+        process.terminate()
+        rest = process.stderr.read()  # to its end: nobody is left who could write
+    assert process.returncode == 143
+    assert "told to stop (SIGTERM)" in rest.splitlines()[-1]
+    with Ledger.reading(meltano.ledger) as ledger:
+        *_, intent, failed = ledger.events(prefix="replay.")
+    assert (failed.event, failed.body["intent"]) == ("replay.failed", intent.seq)
+
+
 def test_going_back_in_time_is_refused_and_nothing_is_touched(pipeline: Pipeline) -> None:
     meltano = pipeline.meltano
     with Ledger(meltano.ledger, run_id="reader", actor="test") as ledger:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline_ops.audit.trace import agrees, shown
+from pipeline_core.errors import ConfigError
+from pipeline_core.ledger import Ledger
+from pipeline_ops.audit.choose import Runs
+from pipeline_ops.audit.trace import agrees, shown, trace
+from target_tableau_hyper.delivery.gather import manifest_path
+from target_tableau_hyper.extract.combined import CombinedManifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -59,3 +69,16 @@ def test_values_are_shown_with_every_digit() -> None:
     assert shown(b"\x01\xff") == "01ff"
     assert shown(None) is None
     assert shown(date(2024, 3, 31)) == "2024-03-31"
+
+
+def test_a_data_source_of_several_streams_asks_for_one_of_them(tmp_path: Path) -> None:
+    tables = {name: {"rows": 1, "totals": {}, "sha256": "ab"} for name in ("Invoices", "Vendors")}
+    CombinedManifest("Payables", "run-1", "2026-11-24", tables, "cd").write(
+        manifest_path(tmp_path, "Payables")
+    )
+    with Ledger(tmp_path / "ledger.db", run_id="r", actor="test") as ledger:
+        ask = partial(trace, Runs.of(ledger), output_dir=tmp_path, archive=None, key={"a": "b"})
+        with pytest.raises(ConfigError, match="'Payables' is made of Invoices, Vendors; name the"):
+            ask(datasource="Payables")
+        with pytest.raises(ConfigError, match="holds no extract 'Receivables'"):
+            ask(datasource="Receivables")

@@ -6,15 +6,17 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_core.errors import ConfigError
+from pipeline_core.errors import ConfigError, TerminatedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import FrameType
 
 
 #: The program; a plugin that inherits from ours under another name runs the same one.
@@ -73,7 +75,21 @@ def run_target(
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> int:
-    done = subprocess.run(  # noqa: S603 - our own programs
-        list(command), env=dict(environment), cwd=folder, stdout=sys.stderr, check=False
-    )
-    return done.returncode
+    """Run to the end; told to stop, the program is stopped as well, and waited for."""
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        with subprocess.Popen(  # noqa: S603 - our own programs
+            list(command), env=dict(environment), cwd=folder, stdout=sys.stderr
+        ) as process:
+            try:
+                return process.wait()
+            except BaseException:
+                process.terminate()
+                raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(_signum: int, _frame: FrameType | None) -> None:
+    message = "told to stop (SIGTERM); what was started is stopped, too, and nothing half counts"
+    raise TerminatedError(message)

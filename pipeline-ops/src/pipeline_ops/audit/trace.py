@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import ConfigError, IntegrityError
@@ -13,6 +14,8 @@ from pipeline_ops.audit.story import effects
 from tap_d365fo.access.archive import RUN, body_path, run_folder
 from tap_d365fo.access.lookup import RawRow, find_raw_row
 from tap_d365fo.access.replay import ReplayedPages
+from target_tableau_hyper.delivery.gather import manifest_path
+from target_tableau_hyper.extract.combined import CombinedManifest
 from target_tableau_hyper.extract.lookup import look_up
 from target_tableau_hyper.extract.manifest import sha256_of
 from target_tableau_hyper.extract.schema import AUDIT_RUN_ID
@@ -20,11 +23,13 @@ from target_tableau_hyper.extract.shelf import choose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from pipeline_ops.audit.choose import Runs
     from target_tableau_hyper.extract.manifest import Manifest
     from target_tableau_hyper.extract.store import ExtractStore
+
+#: How the file is called that tells of a data source of several streams.
+_COMBINED = manifest_path(Path(), "").name
 
 #: The target's own columns: no page has them.
 _OWN = ("_audit_", "_sdc_")
@@ -120,7 +125,8 @@ def trace(
         ConfigError: there is no such extract, column or row, or more than one row.
         IntegrityError: the extract was altered since it was sealed, or a page since it was kept.
     """
-    (store,) = choose(output_dir, [datasource])
+    several = _combined_in(output_dir)
+    store = _chosen(output_dir, datasource, several)
     manifest = _sealed(store)
     found = look_up(store.extract, key)
     if found.first is None or found.count != 1:
@@ -141,10 +147,15 @@ def trace(
         traced.why_no_page = "the tap keeps no pages; set its archive_path, for runs to come"
     else:
         _find_page(traced, runs, archive, candidates, row=row, column=column)
+    seals = {manifest.sha256} | {
+        one.sha256
+        for one in several
+        if one.tables.get(manifest.stream, {}).get("sha256") == manifest.sha256
+    }
     traced.deliveries = [
         {"run_id": d.run_id, "began": d.began, "outcome": d.outcome, **d.confirmed, **d.facts}
         for d in effects(runs.ledger.events(prefix="delivery."))
-        if d.facts.get("sha256") == manifest.sha256
+        if d.facts.get("sha256") in seals
     ]
     return traced
 
@@ -191,6 +202,27 @@ def _instant(sent: object) -> datetime | None:
         return datetime.fromisoformat(str(sent)).astimezone(UTC)
     except ValueError:
         return None
+
+
+def _combined_in(output_dir: Path) -> list[CombinedManifest]:
+    """What is known of data sources of several streams."""
+    found = (CombinedManifest.read(path) for path in sorted(output_dir.glob(f"*{_COMBINED}")))
+    return [manifest for manifest in found if manifest is not None]
+
+
+def _chosen(output_dir: Path, name: str, several: Sequence[CombinedManifest]) -> ExtractStore:
+    try:
+        (store,) = choose(output_dir, [name])
+    except ConfigError as error:
+        tables = next((one.tables for one in several if one.datasource == name), None)
+        if tables is None:
+            raise
+        message = (
+            f"data source {name!r} is made of {', '.join(tables)}; name the one whose row you look "
+            "for"
+        )
+        raise ConfigError(message) from error
+    return store
 
 
 def _sealed(store: ExtractStore) -> Manifest:
