@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline_core.errors import ConfigError, IntegrityError, TransientError
-from pipeline_core.ledger import GENESIS, Ledger, open_ledger
+from pipeline_core.ledger import GENESIS, Ledger, NoLedger, open_ledger, tell_head
 from pipeline_core.redaction import REDACTOR
 
 if TYPE_CHECKING:
@@ -220,3 +221,16 @@ def test_what_is_no_ledger_cannot_be_read(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(ConfigError, match=r"other\.db cannot be opened"):
         Ledger.reading(other)
+
+
+def test_a_head_that_cannot_be_read_hides_no_failure(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    logger = logging.getLogger("test")
+    tell_head(ledger, logger)
+    assert f"ledger head {ledger.anchor}" in caplog.text
+    tell_head(NoLedger(), logger)
+    ledger.close()
+    tell_head(ledger, logger)
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]

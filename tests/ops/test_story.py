@@ -12,7 +12,7 @@ import pytest
 from pipeline_core.errors import ConfigError
 from pipeline_core.ledger import Event, Ledger
 from pipeline_ops.audit.choose import Runs, find_run, matching, parse_when
-from pipeline_ops.audit.replay_plan import check_order, plan_replay, unconfirmed
+from pipeline_ops.audit.replay_plan import Way, check_order, plan_replay, unconfirmed
 from pipeline_ops.audit.story import effects, tell
 from pipeline_ops.audit.telling import as_json, as_text
 from pipeline_ops.runs import RunSummary, summarise
@@ -340,13 +340,14 @@ def test_what_a_replay_wrote_elsewhere_is_no_later_change(path: Path) -> None:
 def test_a_run_goes_back_in_time_only_by_force_and_with_a_reason(path: Path) -> None:
     with Ledger(path, run_id="reader", actor="test") as ledger:
         plan = plan_replay(Runs.of(ledger), "run-1")
-    check_order(plan, force=False, reason=None)
+    check_order(plan, Way.PAGES, force=False, reason=None)
     later = replace(plan, later=dict.fromkeys("ABCDE", "run-9"))
     with pytest.raises(ConfigError, match=r"changed A \(run run-9\), B .* and 2 more: a replay"):
-        check_order(later, force=False, reason="because")
+        check_order(later, Way.PAGES, force=False, reason="because")
     with pytest.raises(ConfigError, match="--force needs --reason"):
-        check_order(later, force=True, reason="  ")
-    check_order(later, force=True, reason="because")
+        check_order(later, Way.PAGES, force=True, reason="  ")
+    check_order(later, Way.PAGES, force=True, reason="because")
+    check_order(later, Way.DELIVERY, force=False, reason=None)
 
 
 def test_a_delivery_waits_until_somebody_has_brought_it_about(path: Path) -> None:

@@ -338,9 +338,15 @@ def open_ledger(path: Path | None, *, run_id: str, actor: str) -> Ledger | NoLed
 
 
 def tell_head(ledger: Ledger | NoLedger, logger: logging.Logger) -> None:
-    """Log the chain's head, so that it is known outside the file; nothing without a ledger."""
+    """Log the chain's head, so that it is known outside the file; nothing without a ledger.
+
+    Called when a run ends, however it does: a file that cannot be read must not hide why.
+    """
     if isinstance(ledger, Ledger):
-        logger.info("ledger head %s", ledger.anchor)
+        try:
+            logger.info("ledger head %s", ledger.anchor)
+        except sqlite3.Error as error:
+            logger.warning("the ledger's head cannot be read: %s", error)
 
 
 def _canonical(value: Mapping[str, object] | list[object]) -> str:

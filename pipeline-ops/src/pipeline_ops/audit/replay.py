@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_core import errors
 from pipeline_core.errors import ConfigError, IntegrityError, PipelineError
-from pipeline_ops.audit.choose import Runs
 from pipeline_ops.audit.plugins import run_meltano, run_target, variable
 from pipeline_ops.audit.replay_plan import Way, unconfirmed
 from pipeline_ops.audit.story import tell
@@ -23,10 +22,11 @@ from target_tableau_hyper.extract.manifest import sha256_of
 from target_tableau_hyper.extract.store import stores_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pipeline_core.ledger import Ledger
+    from pipeline_ops.audit.choose import Runs
     from pipeline_ops.audit.replay_plan import Plan
     from pipeline_ops.audit.story import Extract, Story
     from target_tableau_hyper.extract.content import Content
@@ -122,34 +122,42 @@ class Project:
         return self.path(self.target, "output_dir") or self.folder / "output"
 
 
+def concerned(plan: Plan, way: Way, project: Project, runs: Runs) -> list[str]:
+    """The streams that a replay is about; none where no delivery waits. Nothing is touched yet.
+
+    Raises:
+        ConfigError: pages or extracts are not there any more.
+        IntegrityError: an extract is not what was sealed.
+    """
+    if way is Way.EXTRACT:
+        return _still_there(plan, project)
+    if way is Way.DELIVERY:
+        return _due(plan, project, runs)
+    _check_pages(plan, project)
+    return list(dict.fromkeys([*plan.streams, *(part.stream for part in plan.story.read)]))
+
+
 def replay(
-    plan: Plan, way: Way, project: Project, ledger: Ledger, run_id: str, *, back: bool
-) -> Replayed | None:
+    plan: Plan, way: Way, streams: Sequence[str], *, project: Project, ledger: Ledger, run_id: str
+) -> Replayed:
     """Do it.
 
     Args:
         plan: What is repeated; its order was checked.
         way: From which step on.
+        streams: What :func:`concerned` found.
         project: Where.
         ledger: Already has the intent.
         run_id: Of the replay.
-        back: A later run changed the streams, and somebody forced it.
-
-    Returns:
-        ``None`` where no delivery is due.
 
     Raises:
         IntegrityError: what came of it is not what the run had.
         PipelineError: the replay itself failed.
     """
+    contents = _Contents(project)
+    before = contents.of(streams)
     if way is Way.PAGES:
-        return _from_pages(plan, project, ledger, run_id, back=back)
-    streams = (
-        _still_there(plan, project) if way is Way.EXTRACT else due(plan, project, Runs.of(ledger))
-    )
-    if not streams:
-        return None
-    before = _contents(project, streams)
+        return _from_pages(plan, streams, project, ledger, run_id, contents)
     options = ["--force"] if way is Way.EXTRACT else []
     code = run_target(
         project.folder,
@@ -160,13 +168,13 @@ def replay(
     story = _story(ledger, run_id, code)
     result = Replayed(run_id, plan.run_id, way.value)
     result.compared = [
-        _compared(stream, plan, None, before, _contents(project, [stream]), same_rows=True)
+        _compared(stream, plan, None, before, contents.of(streams), same_rows=True)
         for stream in streams
     ]
     return _judged(result, story)
 
 
-def check_pages(plan: Plan, project: Project) -> None:
+def _check_pages(plan: Plan, project: Project) -> None:
     """Refuse before anything is begun.
 
     Raises:
@@ -186,7 +194,7 @@ def check_pages(plan: Plan, project: Project) -> None:
         raise ConfigError(message)
 
 
-def due(plan: Plan, project: Project, runs: Runs) -> list[str]:
+def _due(plan: Plan, project: Project, runs: Runs) -> list[str]:
     """Streams whose delivery waits, of those that the run sealed.
 
     Raises:
@@ -200,11 +208,15 @@ def due(plan: Plan, project: Project, runs: Runs) -> list[str]:
     return names
 
 
-def _from_pages(
-    plan: Plan, project: Project, ledger: Ledger, run_id: str, *, back: bool
+def _from_pages(  # noqa: PLR0917 - all of one call
+    plan: Plan,
+    streams: Sequence[str],
+    project: Project,
+    ledger: Ledger,
+    run_id: str,
+    contents: _Contents,
 ) -> Replayed:
-    streams = list(dict.fromkeys([*plan.streams, *(part.stream for part in plan.story.read)]))
-    before = _contents(project, streams)
+    before = contents.of(streams)
     code = run_meltano(
         project.folder,
         ["run", *project.run_options, project.tap, project.target],
@@ -215,12 +227,14 @@ def _from_pages(
         },
     )
     story = _story(ledger, run_id, code)
-    after = _contents(project, streams)
+    after = contents.of(streams)
     # Where the run never got so far as to seal, the replay brings what it could not.
     finished = {extract.stream for extract in plan.story.extracts}
     result = Replayed(run_id, plan.run_id, Way.PAGES.value)
     result.compared = [
-        _compared(stream, plan, story, before, after, same_rows=not back and stream in finished)
+        _compared(
+            stream, plan, story, before, after, same_rows=not plan.later and stream in finished
+        )
         for stream in streams
     ]
     return _judged(result, story)
@@ -332,18 +346,27 @@ def _manifests(project: Project) -> dict[str, Manifest]:
     return found
 
 
-def _contents(project: Project, streams: list[str]) -> dict[str, Content]:
-    """Rows and digests of those extracts that are there."""
-    if not project.output_dir.is_dir():
-        return {}
-    manifests = _manifests(project)
-    return {
-        stream: content_of(
-            project.output_dir / manifest.file, [column["name"] for column in manifest.columns]
-        )
-        for stream in streams
-        if (manifest := manifests.get(stream)) is not None
-    }
+class _Contents:
+    """Rows and digests of extracts; a file of which they are known is not read again."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._known: dict[str, Content] = {}
+
+    def of(self, streams: Sequence[str]) -> dict[str, Content]:
+        """Those of the extracts that are there."""
+        if not self._project.output_dir.is_dir():
+            return {}
+        manifests = _manifests(self._project)
+        return {stream: self._one(manifests[stream]) for stream in streams if stream in manifests}
+
+    def _one(self, manifest: Manifest) -> Content:
+        if manifest.sha256 not in self._known:
+            self._known[manifest.sha256] = content_of(
+                self._project.output_dir / manifest.file,
+                [column["name"] for column in manifest.columns],
+            )
+        return self._known[manifest.sha256]
 
 
 def _story(ledger: Ledger, run_id: str, code: int) -> Story:

@@ -73,7 +73,7 @@ def replay_command(  # noqa: PLR0917 - one an option
     Tableau shows. With --force --reason TEXT it is done, and both go into the ledger.
     """
     with needs_extra("trace"):
-        from pipeline_ops.audit.replay import Project, check_pages, due, replay  # noqa: PLC0415
+        from pipeline_ops.audit.replay import Project, concerned, replay  # noqa: PLC0415
 
     chosen = Way(way)
     replay_id = str(uuid7())
@@ -84,10 +84,9 @@ def replay_command(  # noqa: PLR0917 - one an option
     with opened(ledger_path, run_id=replay_id) as ledger:
         runs = Runs.of(ledger)
         plan = plan_replay(runs, runs.find(run, replays=False))
-        check_order(plan, force=force, reason=reason)
-        if chosen is Way.PAGES:
-            check_pages(plan, project)
-        if chosen is Way.DELIVERY and not due(plan, project, runs):
+        check_order(plan, chosen, force=force, reason=reason)
+        streams = concerned(plan, chosen, project, runs)
+        if not streams and chosen is Way.DELIVERY:
             click.echo(f"no delivery of run {plan.run_id} waits: Tableau has confirmed all of it")
             return
         with ledger.effect(
@@ -99,8 +98,7 @@ def replay_command(  # noqa: PLR0917 - one an option
             forced=force,
             later=plan.later,
         ) as effect:
-            result = replay(plan, chosen, project, ledger, replay_id, back=bool(plan.later))
-            assert result is not None  # noqa: S101 - something is due
+            result = replay(plan, chosen, streams, project=project, ledger=ledger, run_id=replay_id)
             effect.verified(compared=result.as_dict()["compared"])
     if output_format == "json":
         click.echo(json.dumps(result.as_dict(), indent=2, ensure_ascii=False))

@@ -64,7 +64,7 @@ def plan_replay(runs: Runs, run_id: str) -> Plan:
     return Plan(run_id, story.replay_of or run_id, story, later)
 
 
-def check_order(plan: Plan, *, force: bool, reason: str | None) -> None:
+def check_order(plan: Plan, way: Way, *, force: bool, reason: str | None) -> None:
     """Refuse to go back in time without a word of why.
 
     Raises:
@@ -73,7 +73,8 @@ def check_order(plan: Plan, *, force: bool, reason: str | None) -> None:
     if force and not (reason or "").strip():
         message = "--force needs --reason: it goes into the ledger, with your name"
         raise ConfigError(message)
-    if plan.later and not force:
+    # Extracts and deliveries of which there is something newer are not there any more, see replay.
+    if way is Way.PAGES and plan.later and not force:
         named = ", ".join(f"{stream} (run {run})" for stream, run in list(plan.later.items())[:3])
         more = f" and {len(plan.later) - 3} more" if len(plan.later) > 3 else ""  # noqa: PLR2004
         message = (
