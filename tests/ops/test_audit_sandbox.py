@@ -172,7 +172,7 @@ def test_a_trace_without_archive_says_so_in_clear_words(pipeline: Pipeline, tmp_
     trace += ["--output-dir", str(meltano.extracts)]
     none = meltano.runs(*trace)
     assert none.returncode == 0
-    assert "not known, because the tap keeps no pages; set its archive_path" in none.stdout
+    assert "not known, because no archive is known: set the tap's archive_path" in none.stdout
     gone = meltano.runs(*trace, "--archive", str(tmp_path))
     assert f"the pages of run {pipeline.second} are not in {tmp_path}" in gone.stdout
 

@@ -337,6 +337,28 @@ def test_what_a_replay_wrote_elsewhere_is_no_later_change(path: Path) -> None:
         assert plan_replay(runs, "run-2").later == {}
 
 
+def test_a_replay_says_of_what_by_whom_and_why(path: Path) -> None:
+    asked = {"replay_of": "run-1", "way": "extract", "user": "kim", "reason": "audit", "later": {}}
+    rows: list[tuple[str, str, dict[str, Any]]] = [
+        ("d365fo-tableau", "replay.intent", asked),
+        (TARGET, "run.started", {}),
+        (TARGET, "run.finished", {}),
+    ]
+    write(path, rows, run="run-2")
+    (summary,) = summarise(events_of(path, run_id="run-2"))
+    assert (summary.outcome, summary.replay_of) == ("incomplete", "run-1")
+    write(path, [("d365fo-tableau", "replay.verified", {"intent": 17})], run="run-2")
+    story = tell(events_of(path, run_id="run-2"))
+    assert (story.outcome, story.replay_of) == ("complete", "run-1")
+    text = list(as_text(story))
+    assert "  a replay of run run-1" in text
+    assert '  asked for by kim, because "audit"' in text
+    with Ledger(path, run_id="reader", actor="test") as ledger:
+        runs = Runs.of(ledger)
+        assert runs.find("latest") == "run-2"
+        assert runs.find("latest", replays=False) == "run-1"
+
+
 def test_a_run_goes_back_in_time_only_by_force_and_with_a_reason(path: Path) -> None:
     with Ledger(path, run_id="reader", actor="test") as ledger:
         plan = plan_replay(Runs.of(ledger), "run-1")

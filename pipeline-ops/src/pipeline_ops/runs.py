@@ -116,6 +116,8 @@ def _take_effect(run: RunSummary, event: Event, intents: dict[int, str]) -> None
     body = event.body
     if step == "intent":
         run.open_intents[event.seq] = kind
+        if kind == "replay":
+            run.replay_of = body.get("replay_of") or run.replay_of
         if "datasource" in body:
             intents[event.seq] = str(body["datasource"])
             run.datasources.add(intents[event.seq])

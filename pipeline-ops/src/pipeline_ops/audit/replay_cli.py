@@ -24,7 +24,26 @@ if TYPE_CHECKING:
     from pipeline_ops.audit.replay import Compared, Replayed
 
 
-@click.command("replay")
+_HELP = """Repeat RUN in the Meltano project of this folder, and compare.
+
+RUN is an id, the beginning of one, or `latest` (that is no replay). The replay is a run with
+an id of its own.
+
+\b
+--from pages     the tap emits the archived answers once more, through `meltano run`;
+                 D365 is not asked. Needs the tap's archive_path.
+--from extract   the extracts that RUN sealed are published once more, whole.
+--from delivery  a delivery of RUN that failed or broke off is completed.
+
+Afterwards the figures that were sent, the rows of the extracts, row by row, and their sums must
+be those of RUN: exit code 70 where they are not.
+
+A run whose streams a later run has changed is refused: its values would be older than what
+Tableau shows. With --force --reason TEXT it is done, and both go into the ledger.
+"""
+
+
+@click.command("replay", help=_HELP)
 @click.argument("run")
 @click.option(
     "--from",
@@ -55,23 +74,7 @@ def replay_command(  # noqa: PLR0917 - one an option
     *,
     force: bool,
 ) -> None:
-    r"""Repeat RUN in the Meltano project of this folder, and compare.
-
-    RUN is an id, the beginning of one, or `latest` (that is no replay). The replay is a run with
-    an id of its own.
-
-    \b
-    --from pages     the tap emits the archived answers once more, through `meltano run`;
-                     D365 is not asked. Needs the tap's archive_path.
-    --from extract   the extracts that RUN sealed are published once more, whole.
-    --from delivery  a delivery of RUN that failed or broke off is completed.
-
-    Afterwards the figures that were sent, the rows of the extracts, row by row, and their sums must
-    be those of RUN: exit code 70 where they are not.
-
-    A run whose streams a later run has changed is refused: its values would be older than what
-    Tableau shows. With --force --reason TEXT it is done, and both go into the ledger.
-    """
+    """Repeat a run, and compare."""
     with needs_extra("trace"):
         from pipeline_ops.audit.replay import Project, concerned, replay  # noqa: PLC0415
 

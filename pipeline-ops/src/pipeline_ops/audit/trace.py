@@ -144,7 +144,9 @@ def trace(
     traced = _begun(manifest, row, key, column)
     candidates = _candidates(traced, runs, row)
     if archive is None:
-        traced.why_no_page = "the tap keeps no pages; set its archive_path, for runs to come"
+        traced.why_no_page = (
+            "no archive is known: set the tap's archive_path for runs to come, or name --archive"
+        )
     else:
         _find_page(traced, runs, archive, candidates, row=row, column=column)
     seals = {manifest.sha256} | {

@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from pipeline_ops.audit.trace import Trace
 
 
-@click.command("trace")
+_HELP = """Find where a number comes from.
+
+The row in the extract (only a copy is opened), the run that brought it, the archived page in
+which D365 sent it, and the value in that page, digit by digit. Exit code 70 when they differ.
+
+\b
+Example:
+  d365fo-tableau runs trace --datasource VendTransBiEntities \\
+      --key dataAreaId=usmf --key SourceKey=5637144576 --column AmountMST
+"""
+
+
+@click.command("trace", help=_HELP)
 @click.option("--datasource", required=True, metavar="NAME", help="Data source, stream or file.")
 @click.option(
     "--key",
@@ -53,16 +65,7 @@ def trace_command(  # noqa: PLR0917 - one an option
     archive: Path | None,
     output_format: str,
 ) -> None:
-    r"""Find where a number comes from.
-
-    The row in the extract (only a copy is opened), the run that brought it, the archived page in
-    which D365 sent it, and the value in that page, digit by digit. Exit code 70 when they differ.
-
-    \b
-    Example:
-      d365fo-tableau runs trace --datasource VendTransBiEntities \
-          --key dataAreaId=usmf --key SourceKey=5637144576 --column AmountMST
-    """
+    """Find where a number comes from."""
     with needs_extra("trace"):
         from pipeline_ops.audit.trace import trace  # noqa: PLC0415 - an extra
 
