@@ -20,6 +20,7 @@ from tests.e2e.meltano import PROJECT, RUN, Meltano
 
 from contoso_sandbox.contoso import Contoso
 from pipeline_core.ledger import Ledger
+from target_tableau_hyper.extract.content import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -239,6 +240,39 @@ def test_pages_and_extracts_give_the_same_again_without_d365(pipeline: Pipeline)
     assert "waits: Tableau has confirmed all of it" in done.stdout
 
 
+def test_runs_replayed_in_order_elsewhere_give_the_same_extracts(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """[A02] Only to look: neither Tableau nor the extracts nor the state get to know."""
+    meltano = pipeline.meltano
+    manifests = {p.name: p.read_bytes() for p in meltano.extracts.glob("*.manifest.json")}
+    jobs = len(meltano.contoso.tableau.jobs())
+    state = meltano.run("state", "get", "sandbox:tap-d365fo-to-target-tableau-hyper")
+    aside = tmp_path / "aside"
+    for run in (pipeline.first, pipeline.second):
+        done = meltano.ops("replay", run, "--into", str(aside), "--format", "json")
+        assert done.returncode == 0, done.stderr[-3000:]
+        told = json.loads(done.stdout)
+        assert all(compared["figures_same"] for compared in told["compared"])
+    for compared in told["compared"]:
+        stream = compared["stream"]
+        manifest = json.loads(manifests[f"{stream}.manifest.json"])
+        columns = [column["name"] for column in manifest["columns"]]
+        there = content_of(meltano.extracts / manifest["file"], columns)
+        assert (compared["rows"], compared["digest"]) == (there.rows, there.digest)
+    assert manifests == {p.name: p.read_bytes() for p in meltano.extracts.glob("*.manifest.json")}
+    assert len(meltano.contoso.tableau.jobs()) == jobs
+    again = meltano.run("state", "get", "sandbox:tap-d365fo-to-target-tableau-hyper")
+    assert again.splitlines()[-1] == state.splitlines()[-1]
+    for options, why in (
+        (["--into", str(meltano.extracts)], "must name another directory"),
+        (["--into", str(aside), "--from", "extract"], "--into goes with --from pages"),
+    ):
+        done = meltano.ops("replay", pipeline.second, *options)
+        assert done.returncode == 78
+        assert why in done.stderr
+
+
 def test_told_to_stop_a_replay_stops_what_it_started(pipeline: Pipeline) -> None:
     meltano = pipeline.meltano
     options = [pipeline.second, "--ledger", str(meltano.ledger)]
@@ -418,5 +452,18 @@ def test_a_forced_replay_is_in_the_ledger_and_the_next_run_converges(
         assert intent["user"]
         assert "VendTransBiEntities" in intent["later"]
 
+        second = json.loads(meltano.runs("list", "--format", "json").stdout)[1]["run_id"]
+        done = meltano.ops("replay", second, "--force", "--reason", "and what did we see?")
+        assert done.returncode == 0, done.stderr[-3000:]
+        shows_the_books(meltano, tmp_path)
+
+        contoso.world.advance(1)
+        meltano.run(*RUN)
+        shows_the_books(meltano, tmp_path)
+        done = meltano.ops("replay", first, "--force", "--reason", reason)
+        assert done.returncode == 0, done.stderr[-3000:]
+        done = meltano.ops("replay", "latest", "--force", "--reason", reason)
+        assert done.returncode == 78
+        assert "would be left out for good" in done.stderr.splitlines()[-1]
         meltano.run(*RUN)
         shows_the_books(meltano, tmp_path)

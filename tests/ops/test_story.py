@@ -372,6 +372,36 @@ def test_a_run_goes_back_in_time_only_by_force_and_with_a_reason(path: Path) -> 
     check_order(later, Way.DELIVERY, force=False, reason=None)
 
 
+def test_after_going_back_only_the_next_run_joins_on(path: Path) -> None:
+    """Runs 1 to 3; 1 is replayed: then 3 would leave out what 2 brought. An ordinary run heals."""
+    replayed = [
+        (TAP, "run.started", {"replay_of": "run-1"}),
+        (TARGET, "run.started", {"output_dir": "/srv/output"}),
+        *WHOLE[9:10],
+    ]
+    for run in ("run-2", "run-3"):
+        write(path, WHOLE, run=run)
+
+    def gaps() -> list[dict[str, str]]:
+        with Ledger(path, run_id="reader", actor="test") as ledger:
+            runs = Runs.of(ledger)
+            return [plan_replay(runs, f"run-{n}").gaps for n in (1, 2, 3)]
+
+    assert gaps() == [{}, {}, {}]
+    write(path, replayed, run="back")
+    assert gaps() == [{}, {}, {"VendTransBiEntities": "run-1"}]
+    with Ledger(path, run_id="reader", actor="test") as ledger:
+        plan = plan_replay(Runs.of(ledger), "run-3")
+    with pytest.raises(ConfigError, match="stands where a replay of run run-1 left it"):
+        check_order(plan, Way.PAGES, force=True, reason="because")
+    check_order(plan, Way.EXTRACT, force=False, reason=None)
+    write(path, [(TAP, "run.started", {"replay_of": "run-2"}), *replayed[1:]], run="forward")
+    assert gaps() == [{}, {}, {}]
+    write(path, replayed, run="back-2")
+    write(path, WHOLE, run="run-4")
+    assert gaps() == [{}, {}, {}]
+
+
 def test_a_delivery_waits_until_somebody_has_brought_it_about(path: Path) -> None:
     rows: list[tuple[str, str, dict[str, Any]]] = [
         (TARGET, "run.started", {}),

@@ -78,8 +78,21 @@ class Runs:
         """A run's id and those that belong to it."""
         return [run_id, *(target for target, tap in self.joined.items() if tap == run_id)]
 
+    def replays(self) -> dict[str, str]:
+        """Runs that emitted the pages of another one, and that one; by every id that they have."""
+        found = {
+            event.run_id: str(event.body["replay_of"])
+            for event in self.ledger.events(prefix="run.started")
+            if event.body.get("replay_of")
+        }
+        return found | {one: found[tap] for one, tap in self.joined.items() if tap in found}
+
     def seals(self, *, beside: str) -> list[Event]:
-        """Every ``extract.sealed`` in the output directory that a run used.
+        """Every ``extract.sealed`` in the output directory that a run used."""
+        return [event for event in self.loads(beside=beside) if event.event == "extract.sealed"]
+
+    def loads(self, *, beside: str) -> list[Event]:
+        """Every ``extract.sealed`` and ``extract.unchanged`` in the directory that a run used.
 
         A replay may write its extracts elsewhere, for somebody to look at: those are others.
 
@@ -95,7 +108,7 @@ class Runs:
         place = next((places[one] for one in ids if one in places), None)
         return [
             event
-            for event in self.ledger.events(prefix="extract.sealed")
+            for event in self.ledger.events(prefix="extract.")
             if places.get(event.run_id, place) == place
         ]
 

@@ -98,6 +98,7 @@ class Project:
         tap, target: Names of the plugins.
         settings: Gives the settings of a plugin.
         state_id_suffix: Of the state that the runs use.
+        into: Another place for extracts, of which neither Tableau nor the state gets to know.
     """
 
     folder: Path
@@ -105,6 +106,7 @@ class Project:
     target: str
     settings: Callable[[str], Mapping[str, Any]]
     state_id_suffix: str | None = None
+    into: Path | None = None
 
     def path(self, plugin: str, setting: str) -> Path | None:
         """A setting that is a path; plugins run in the project's folder."""
@@ -114,11 +116,26 @@ class Project:
     @property
     def run_options(self) -> list[str]:
         """What `meltano run` is given before the plugins."""
+        if self.into is not None:
+            return ["--no-state-update"]
         return [f"--state-id-suffix={self.state_id_suffix}"] if self.state_id_suffix else []
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Settings of the target that differ for this once."""
+        if self.into is None:
+            return {}
+        changed = {"output_dir": str(self.into), "publish": "none"}
+        return {variable(self.target, name): value for name, value in changed.items()}
 
     @property
     def output_dir(self) -> Path:
         """Where the extracts lie."""
+        return self.into or self.own_output_dir
+
+    @property
+    def own_output_dir(self) -> Path:
+        """Where those lie that ordinary runs write."""
         return self.path(self.target, "output_dir") or self.folder / "output"
 
 
@@ -134,6 +151,9 @@ def concerned(plan: Plan, way: Way, project: Project, runs: Runs) -> list[str]:
     if way is Way.DELIVERY:
         return _due(plan, project, runs)
     _check_pages(plan, project)
+    if project.into is not None and project.into == project.own_output_dir.resolve():
+        message = "--into must name another directory than the target's output_dir"
+        raise ConfigError(message)
     return list(dict.fromkeys([*plan.streams, *(part.stream for part in plan.story.read)]))
 
 
@@ -224,17 +244,17 @@ def _from_pages(  # noqa: PLR0917 - all of one call
             "MELTANO_RUN_ID": run_id,
             "MELTANO_JOB_TRIGGER": f"replay:{plan.recorded_as}",
             variable(project.tap, "replay_run_id"): plan.recorded_as,
+            **project.variables,
         },
     )
     story = _story(ledger, run_id, code)
     after = contents.of(streams)
     # Where the run never got so far as to seal, the replay brings what it could not.
+    same_rows = not plan.later and project.into is None
     finished = {extract.stream for extract in plan.story.extracts}
     result = Replayed(run_id, plan.run_id, Way.PAGES.value)
     result.compared = [
-        _compared(
-            stream, plan, story, before, after, same_rows=not plan.later and stream in finished
-        )
+        _compared(stream, plan, story, before, after, same_rows=same_rows and stream in finished)
         for stream in streams
     ]
     return _judged(result, story)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline_core.errors import ConfigError
 from pipeline_core.run_id import uuid7
 from pipeline_ops.audit.choose import Runs, opened
 from pipeline_ops.audit.replay_plan import Way, check_order, plan_replay
@@ -39,7 +40,8 @@ Afterwards the figures that were sent, the rows of the extracts, row by row, and
 be those of RUN: exit code 70 where they are not.
 
 A run whose streams a later run has changed is refused: its values would be older than what
-Tableau shows. With --force --reason TEXT it is done, and both go into the ledger.
+Tableau shows. With --force --reason TEXT it is done, and both go into the ledger. With --into DIR
+nothing but DIR changes, and nothing is refused.
 """
 
 
@@ -55,6 +57,11 @@ Tableau shows. With --force --reason TEXT it is done, and both go into the ledge
 )
 @click.option("--force", is_flag=True, help="Although a later run has changed the same streams.")
 @click.option("--reason", metavar="TEXT", help="Why; kept in the ledger with your name.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="Write the extracts there, publish nothing and leave the state alone: to look at.",
+)
 @click.option("--tap", default="tap-d365fo", show_default=True, help="Its name in meltano.yml.")
 @click.option(
     "--target", default="target-tableau-hyper", show_default=True, help="Its name in meltano.yml."
@@ -69,6 +76,7 @@ def replay_command(  # noqa: PLR0917 - one an option
     target: str,
     reason: str | None,
     state_id_suffix: str | None,
+    into: Path | None,
     ledger_path: Path,
     output_format: str,
     *,
@@ -82,12 +90,16 @@ def replay_command(  # noqa: PLR0917 - one an option
     replay_id = str(uuid7())
     ledger_path = ledger_path.resolve()
     project = Project(
-        find_project(Path()), tap, target, functools.cache(plugin_config), state_id_suffix
+        find_project(Path()), tap, target, functools.cache(plugin_config), state_id_suffix, into
     )
     with opened(ledger_path, run_id=replay_id) as ledger:
         runs = Runs.of(ledger)
         plan = plan_replay(runs, runs.find(run, replays=False))
-        check_order(plan, chosen, force=force, reason=reason)
+        if into is not None and chosen is not Way.PAGES:
+            message = "--into goes with --from pages: extracts and deliveries are there already"
+            raise ConfigError(message)
+        if into is None:
+            check_order(plan, chosen, force=force, reason=reason)
         streams = concerned(plan, chosen, project, runs)
         if not streams and chosen is Way.DELIVERY:
             click.echo(f"no delivery of run {plan.run_id} waits: Tableau has confirmed all of it")
@@ -99,6 +111,7 @@ def replay_command(  # noqa: PLR0917 - one an option
             user=_user(),
             reason=reason,
             forced=force,
+            into=str(into) if into else None,
             later=plan.later,
         ) as effect:
             result = replay(plan, chosen, streams, project=project, ledger=ledger, run_id=replay_id)
