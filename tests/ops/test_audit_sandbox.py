@@ -438,6 +438,7 @@ def test_a_forced_replay_is_in_the_ledger_and_the_next_run_converges(
         assert "VendTransBiEntities: done, job" in done.stdout
         shows_the_books(meltano, tmp_path)
 
+        second = json.loads(meltano.runs("list", "--format", "json").stdout)[1]["run_id"]
         reason = "what did the auditor see?"
         done = meltano.ops("replay", first, "--force", "--reason", reason)
         assert done.returncode == 0, done.stderr[-3000:]
@@ -445,6 +446,13 @@ def test_a_forced_replay_is_in_the_ledger_and_the_next_run_converges(
             contoso.tableau.hyper_file("VendTransBiEntities"), ("SourceKey",), tmp_path
         )
         assert went_back.keys() == before.keys()
+        row = a_row(meltano, of_run=first)
+        trace = ("trace", "--datasource", "VendTransBiEntities", *key_of(meltano, row))
+        done = meltano.runs(*trace, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert told["page"]["run_id"] == first, "a replay's pages are those of the run it repeats"
+        assert told["known_by"] == "the row's _audit_run_id"
         with Ledger(meltano.ledger, run_id="reader", actor="test") as ledger:
             intent = list(ledger.events(prefix="replay.intent"))[-1].body
             assert ledger.verify() > 0
@@ -452,7 +460,6 @@ def test_a_forced_replay_is_in_the_ledger_and_the_next_run_converges(
         assert intent["user"]
         assert "VendTransBiEntities" in intent["later"]
 
-        second = json.loads(meltano.runs("list", "--format", "json").stdout)[1]["run_id"]
         done = meltano.ops("replay", second, "--force", "--reason", "and what did we see?")
         assert done.returncode == 0, done.stderr[-3000:]
         shows_the_books(meltano, tmp_path)
