@@ -12,7 +12,10 @@ from pipeline_ops.audit.lineage_cli import lineage_command
 from pipeline_ops.audit.replay_cli import replay_command
 from pipeline_ops.audit.runs_cli import runs
 from pipeline_ops.audit.trace_cli import trace_command
+from pipeline_ops.check.cli import check
+from pipeline_ops.preview.cli import preview
 from pipeline_ops.secrets_cli import secrets
+from pipeline_ops.status.cli import status
 
 _NAME = "d365fo-tableau"
 
@@ -42,3 +45,6 @@ cli.add_command(replay_command)
 cli.add_command(runs)
 runs.add_command(lineage_command)
 runs.add_command(trace_command)
+cli.add_command(check)
+cli.add_command(preview)
+cli.add_command(status)

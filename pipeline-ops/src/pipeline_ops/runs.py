@@ -110,10 +110,11 @@ def _take_facts(run: RunSummary, event: Event) -> None:
 
 def _take_effect(run: RunSummary, event: Event, intents: dict[int, str]) -> None:
     kind, _, step = event.event.rpartition(".")
-    if kind == "partition":
-        run.failed.add(event.actor)
-        return
     body = event.body
+    if step != "intent" and "intent" not in body:  # a partition fails without one
+        if step == "failed":
+            run.failed.add(event.actor)
+        return
     if step == "intent":
         run.open_intents[event.seq] = kind
         if kind == "replay":

@@ -177,7 +177,11 @@ def _read_facets(
             producer=PRODUCER,
         ),
     }
-    about = [control for control in checked if parts[0].stream in control.streams]
+    about = [
+        control
+        for control in checked
+        if parts[0].stream in control.streams and control.outcome != "not_checked"
+    ]
     if about:
         facets["dataQualityAssertions"] = (
             data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(

@@ -140,7 +140,8 @@ def _checked(story: Story) -> Iterator[str]:
 
 
 def _control(control: Checked) -> Iterator[str]:
-    shown = control.outcome if control.outcome == "passed" else control.outcome.upper()
+    shown = control.outcome.replace("_", " ")
+    shown = shown if control.outcome == "passed" else shown.upper()
     yield from _wrapped(f"{shown}: {control.name} ({control.kind}): {control.saying}", "", "  ")
 
 
