@@ -185,7 +185,7 @@ def replay(
         ["publish", *options, *streams],
         {"MELTANO_RUN_ID": run_id},
     )
-    story = _story(ledger, run_id, code)
+    story = story_of(ledger, run_id, code)
     result = Replayed(run_id, plan.run_id, way.value)
     result.compared = [
         _compared(stream, plan, None, before, contents.of(streams), same_rows=True)
@@ -247,7 +247,7 @@ def _from_pages(  # noqa: PLR0917 - all of one call
             **project.variables,
         },
     )
-    story = _story(ledger, run_id, code)
+    story = story_of(ledger, run_id, code)
     after = contents.of(streams)
     # Where the run never got so far as to seal, the replay brings what it could not.
     same_rows = not plan.later and project.into is None
@@ -389,8 +389,8 @@ class _Contents:
         return self._known[manifest.sha256]
 
 
-def _story(ledger: Ledger, run_id: str, code: int) -> Story:
-    """What tap and target wrote of the replay.
+def story_of(ledger: Ledger, run_id: str, code: int) -> Story:
+    """What tap and target wrote of the replay, after a program that ended with ``code``.
 
     Raises:
         PipelineError: it failed, with the sentence that the ledger has.
@@ -403,7 +403,8 @@ def _story(ledger: Ledger, run_id: str, code: int) -> Story:
     if code == 0:
         message = "the replay wrote nothing into this ledger; is --ledger the plugins' ledger_path?"
         raise ConfigError(message)
-    failed = [actor for actor in story.actors if actor.error]
+    # Who fails first knows why: a target whose tap has died only knows that its input ended.
+    failed = sorted((a for a in story.actors if a.error), key=lambda actor: actor.ended)
     why = next((a.error for a in failed if a.error and "told to stop" not in a.error), None)
     kind, _, sentence = (why or "").partition(": ")
     error = next(
