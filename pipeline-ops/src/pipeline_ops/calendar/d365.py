@@ -107,5 +107,6 @@ def _settings(extractor: str) -> dict[str, str]:
     return {
         f"{prefix}_ENTITIES": json.dumps([ENTITY_SET]),
         f"{prefix}_ENTITY_SETTINGS": json.dumps({ENTITY_SET: {"replication": "full"}}),
+        f"{prefix}_BATCH_FULL_READS": "records",
         f"{prefix}__SELECT": json.dumps([f"{ENTITY_SET}.*"]),
     }

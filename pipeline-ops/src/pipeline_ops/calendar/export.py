@@ -44,7 +44,6 @@ def to_systemd(
 
     Instants are written in UTC: a local time that comes twice or never would be ambiguous.
     """
-    # %% is systemd's own percent sign; quoting keeps blanks within a word.
     call = " ".join(_quoted(word) for word in _words(calendar, command, "--wait"))
     service = f"""# Close calendar {calendar.name}, from {calendar.path.name}.
 [Unit]
@@ -58,6 +57,9 @@ WorkingDirectory={str(project).replace("%", "%%")}
 ExecStart={call}
 # The driver stops its run itself and records it.
 KillMode=mixed
+# Killed, not failed: the next driver finds out what was under way.
+Restart=on-abnormal
+RestartSec=60
 TimeoutStopSec=120
 UMask=0077
 """
@@ -73,6 +75,8 @@ UMask=0077
             "",
             "[Timer]",
             *(f"OnCalendar={instant:%Y-%m-%d %H:%M:%S} UTC" for instant in instants),
+            "# A run that the machine's end cut off is found out soon after its next start.",
+            "OnBootSec=2min",
             "AccuracySec=1s",
             "Persistent=true",
             f"Unit={_unit(calendar)}.service",
