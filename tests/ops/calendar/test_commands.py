@@ -147,11 +147,7 @@ def test_airflow_reads_a_dag_with_every_instant(home: Path) -> None:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INSTANTS"
     ]
     assert isinstance(given, ast.List)
-    found = [
-        datetime(*map(ast.literal_eval, node.args)).replace(tzinfo=UTC).isoformat()
-        for node in given.elts
-        if isinstance(node, ast.Call)
-    ]
+    found = [_instant(node) for node in given.elts if isinstance(node, ast.Call)]
     plan = json.loads(run(home, "plan", "--from=2027-01-02", "--periods=2", "--format=json"))
     assert found == sorted({e["utc"] for e in plan["events"] if e["utc"] > "2027-01-02"})
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -164,3 +160,8 @@ def test_airflow_reads_a_dag_with_every_instant(home: Path) -> None:
     asked = command.replace(" run --wait", " plan --from 2027-01-02 --periods 1")
     done = subprocess.run(["/bin/sh", "-c", asked], capture_output=True, text=True, check=False)
     assert "7 events" in done.stdout, done.stderr
+
+
+def _instant(call: ast.Call) -> str:
+    year, month, day, hour, minute, second = map(ast.literal_eval, call.args)
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC).isoformat()

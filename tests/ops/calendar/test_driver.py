@@ -317,7 +317,33 @@ def test_nothing_starts_where_the_ledger_cannot_be_written(
     (tmp_path / "ledger.db").mkdir()
     with pytest.raises(ConfigError, match=r"the ledger .* cannot be opened"):
         driver_of(close, store, runs, tmp_path / "ledger.db").round()
-    assert runs.started == []
+    assert (runs.started, states(store)) == ([], {})
+
+
+def test_c01_killed_before_the_claim_was_announced(
+    tmp_path: Path, store: Store, runs: ScriptedRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, ledger = calendar(FLASH), tmp_path / "ledger.db"
+    driver_of(close, store, runs, ledger).round()
+    runs.clock.now = utc("2027-01-04 06:00")
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append", killed)
+        with pytest.raises(Killed):
+            driver_of(close, store, runs, ledger).round()
+    assert states(store) == {"2026-12 flash": "running"}
+    driver_of(close, store, runs, ledger).round()
+    runs.clock.now += RULES.backoff
+    driver_of(close, store, runs, ledger).round()
+    assert states(store) == {"2026-12 flash": "done"}
+    with Ledger(ledger, run_id="-", actor="-") as opened:
+        assert [e.event for e in opened.events()] == [
+            *("calendar.abandoned", "calendar.run.intent", "calendar.run.verified"),
+            "run.finished",
+        ]
 
 
 def test_a_record_of_a_newer_release_is_refused(tmp_path: Path) -> None:

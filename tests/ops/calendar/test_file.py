@@ -179,6 +179,22 @@ def test_without_groups_all_companies_close_together(tmp_path: Path) -> None:
             "names no event",
             id="a group without events",
         ),
+        pytest.param(
+            ("events:", "groups: {a: {companies: [x], read: these}}\nevents:"),
+            "needs a Meltano environment of its own",
+            id="some companies only, without an environment",
+        ),
+        pytest.param(
+            (
+                "events:",
+                (
+                    "environment: e\n"
+                    "groups: {a: {companies: [x], read: these}, b: {companies: [y]}}\nevents:"
+                ),
+            ),
+            "group a with `read: these`",
+            id="some companies only, in a shared environment",
+        ),
         pytest.param(("zone:", "zone: [:"), "line 1: this is no YAML", id="no YAML"),
     ],
 )

@@ -146,6 +146,22 @@ def test_a_run_is_told_what_it_is_for(site: Site) -> None:
     assert site.count("start") == 1
 
 
+def test_a_group_with_an_environment_of_its_own_may_read_its_companies_only(site: Site) -> None:
+    path = site.home / "close_calendar.yml"
+    calendar = json.loads(path.read_text())
+    calendar["groups"] = {
+        "eu": {"companies": ["DEMF", "frrt"], "read": "these", "environment": "eu"},
+        "us": {"companies": ["usmf"], "env": {"MELTANO_STATE_ID_SUFFIX": "us"}},
+    }
+    path.write_text(json.dumps(calendar))
+    assert site.run() == 0
+    starts = [line[3:] for line in site.lines if line[0] == "start"]
+    assert starts == [
+        ["close:eu:now:flash", '["demf",', '"frrt"]', "--environment=eu", "run", "tap", "flash"],
+        ["close:us:now:flash", "-", "run", "tap", "flash"],
+    ]
+
+
 def test_c01_of_many_drivers_at_once_one_works(site: Site) -> None:
     site.write("flash", "final")
     site.set(seconds=1)

@@ -11,8 +11,10 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
+from tests.e2e.books import assert_same, expected_rows, published_rows
 from tests.e2e.meltano import PROJECT, Meltano
 
 from pipeline_core.errors import ConfigError, DataError
@@ -21,14 +23,14 @@ from pipeline_ops.calendar.d365 import periods_of
 from pipeline_ops.calendar.periods import Period, read_periods
 
 if TYPE_CHECKING:
-    from contoso_sandbox.contoso import Contoso
+    from contoso_sandbox.pytest_plugin import NewContoso
 
 COMMAND = Path(sys.executable).with_name("d365fo-tableau")
 
 
 @pytest.fixture
-def meltano(contoso: Contoso, tmp_path: Path) -> Meltano:
-    return Meltano(contoso, tmp_path, entities=("VendorGroups", "MainAccounts"))
+def meltano(new_contoso: NewContoso, tmp_path: Path) -> Meltano:
+    return Meltano(new_contoso(), tmp_path, entities=("VendorsV2",))
 
 
 def command(
@@ -48,7 +50,7 @@ def command(
     )
 
 
-def test_an_event_reads_its_companies_and_publishes_under_one_run_id(meltano: Meltano) -> None:
+def test_groups_run_into_one_data_source_and_it_stays_whole(meltano: Meltano) -> None:
     today = datetime.now(UTC).date()
     later = today + timedelta(days=60)
     calendar = {
@@ -58,31 +60,34 @@ def test_an_event_reads_its_companies_and_publishes_under_one_run_id(meltano: Me
             {"period": "2026-10", "start": f"{today}", "end": f"{today}"},
             {"period": "2026-11", "start": f"{later}", "end": f"{later}"},
         ],
-        "events": {
-            "flash": {"at": "D0 00:00", "run": "tap-d365fo target-tableau-hyper"},
-        },
-        "groups": {"europe": {"companies": ["demf"]}},
+        "events": {"flash": {"at": "D0 00:00", "run": "tap-d365fo target-tableau-hyper"}},
+        "groups": {"europe": {"companies": ["demf"]}, "americas": {"companies": ["usmf"]}},
         "driver": {"max_lateness": "2d"},
     }
-    first = command(meltano, calendar, "run")
-    assert first.returncode == 0, first.stderr
-    again = command(meltano, calendar, "run")
-    assert again.returncode == 0, again.stderr
+    for _ in range(2):
+        done = command(meltano, calendar, "run")
+        assert done.returncode == 0, done.stderr
     with Ledger(meltano.ledger, run_id="-", actor="-") as ledger:
         events = list(ledger.events())
         ledger.verify()
-    (run_id,) = {event.run_id for event in events}
-    assert {event.actor for event in events if event.event == "run.finished"} == {
-        *("calendar", "tap-d365fo", "target-tableau-hyper"),
+    runs = list(dict.fromkeys(event.run_id for event in events))
+    finished = {(e.run_id, e.actor) for e in events if e.event == "run.finished"}
+    assert finished == {
+        (run, actor) for run in runs for actor in ("calendar", "tap-d365fo", "target-tableau-hyper")
     }
-    read = {event.body.get("company") for event in events if event.event == "partition.read"}
-    assert read - {None, ""} == {"demf"}
     with closing(sqlite3.connect(meltano.home / "meltano.db")) as db:
-        rows = db.execute("SELECT state, run_id, trigger FROM runs").fetchall()
-    assert [(state, trigger) for state, _, trigger in rows] == [
-        ("SUCCESS", "close:europe:2026-10:flash")
+        rows = db.execute("SELECT run_id, state, trigger FROM runs ORDER BY started_at").fetchall()
+    assert [(str(UUID(run)), *rest) for run, *rest in rows] == [
+        (runs[0], "SUCCESS", "close:americas:2026-10:flash"),
+        (runs[1], "SUCCESS", "close:europe:2026-10:flash"),
     ]
-    assert rows[0][1].replace("-", "") == run_id.replace("-", "")
+    entity_set = meltano.contoso.world.environment.entity_sets["VendorsV2"]
+    scratch = meltano.home / "s"
+    scratch.mkdir()
+    file = meltano.contoso.tableau.hyper_file("VendorsV2")
+    published = published_rows(file, entity_set.key, scratch)
+    expected = expected_rows(meltano.contoso.world, entity_set)
+    assert_same("VendorsV2", expected, published)
 
 
 def test_fiscal_periods_come_from_d365(meltano: Meltano) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pipeline_core.ledger import Event
     from pipeline_ops.calendar.launch import Outcome
     from pipeline_ops.calendar.periods import Periods
     from pipeline_ops.calendar.plan import Planned
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Who writes the driver's rows in the ledger.
 ACTOR = "calendar"
+
+_INTENT = "calendar.run.intent"
 
 #: What is older is far beyond any max_lateness (60 days at most).
 _LOOK_BACK = timedelta(days=400)
@@ -142,16 +145,14 @@ class Driver:
             run_id=str(uuid7()),
             driver=f"{os.uname().nodename}:{os.getpid()}",
         )
-        self._store.put(claim, self._now())
         with self._ledger(claim.run_id or "") as ledger:
-            event = ledger.append(
-                "calendar.run.intent",
+            self._store.put(claim, self._now())
+            ledger.append(
+                _INTENT,
                 **_facts(claim),
                 attempt=claim.attempts,
                 blocks=list(planned.rule.blocks),
             )
-        claim = replace(claim, intent=event.seq)
-        self._store.put(claim, self._now())
         self._tell(f"{claim.key}: attempt {claim.attempts}, run {claim.run_id}")
         try:
             outcome = self._runs.run(planned, claim.run_id or "")
@@ -169,12 +170,18 @@ class Driver:
     def _finish(self, claim: Record, outcome: Outcome | None) -> None:
         ended = self._ended(claim, outcome)
         with self._ledger(claim.run_id or "") as ledger:
-            facts = {**_facts(ended), "intent": claim.intent or 0}
-            if ended.state is State.DONE:
-                ledger.append("calendar.run.verified", **facts)
+            intent = next(
+                (e.seq for e in ledger.events(run_id=claim.run_id) if _announces(e)), None
+            )
+            if intent is None:  # killed between the claim and its announcement
+                ledger.append("calendar.abandoned", **_facts(ended), error=ended.note)
+            elif ended.state is State.DONE:
+                ledger.append("calendar.run.verified", **_facts(ended), intent=intent)
                 ledger.append("run.finished")
             else:
-                ledger.append("calendar.run.failed", **facts, error=ended.note)
+                ledger.append(
+                    "calendar.run.failed", **_facts(ended), intent=intent, error=ended.note
+                )
         self._put(ended)
         self._runs.forget(claim.run_id or "")
 
@@ -215,6 +222,10 @@ def describe(record: Record) -> str:
     again = f"; again at {record.retry_at:%Y-%m-%d %H:%M:%S} UTC" if record.retry_at else ""
     note = f": {record.note}" if record.note else ""
     return f"{record.key}: {record.state}{note}{again}"
+
+
+def _announces(event: Event) -> bool:
+    return event.event == _INTENT
 
 
 def _facts(record: Record) -> dict[str, object]:

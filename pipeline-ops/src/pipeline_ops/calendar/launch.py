@@ -118,7 +118,7 @@ def variables_of(planned: Planned, run_id: str) -> dict[str, str]:
         "MELTANO_JOB_TRIGGER": f"{key.calendar}:{key.group}:{key.period}:{key.event}",
         **planned.group.env,
     }
-    if planned.group.companies:
+    if planned.group.reads_only_these and planned.group.companies:
         variables["TAP_D365FO_COMPANIES"] = json.dumps(planned.group.companies)
     return variables
 

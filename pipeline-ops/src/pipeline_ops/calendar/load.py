@@ -34,7 +34,7 @@ _ROOT = (
     "groups",
     "driver",
 )
-_GROUP = ("companies", "zone", "weekend", "holidays", "events", "environment", "env")
+_GROUP = ("companies", "read", "zone", "weekend", "holidays", "events", "environment", "env")
 _EVENT = ("at", "run", "job", "max_lateness", "catch_up")
 _DRIVER = (
     "max_lateness",
@@ -179,9 +179,25 @@ def _groups(given: Value, base: Group, defaults: _Defaults) -> tuple[Group, ...]
                 parts["companies"].fail(f"has {company}, which group {owners[company]} has, too")
             owners[company] = name
         groups.append(group)
+    _check_apart(given, groups)
     if not groups:
         given.fail("names no group; leave it out where all companies close together")
     return tuple(groups)
+
+
+def _check_apart(given: Value, groups: list[Group]) -> None:
+    """Who reads some companies only must not write where others do.
+
+    A whole reading ends with the removal of all that it did not bring, other companies' rows too.
+    """
+    for group in groups:
+        shares = [g.name for g in groups if g is not group and g.environment == group.environment]
+        if group.reads_only_these and (shares or group.environment is None):
+            given.fail(
+                f"has group {group.name} with `read: these`, which needs a Meltano environment of "
+                "its own, with an output_dir and a Tableau project of its own; give it one, or "
+                "leave `read` out"
+            )
 
 
 def _group(
@@ -202,6 +218,8 @@ def _group(
         events=_events(parts["events"], inherited, defaults) if "events" in parts else base.events,
         environment=parts["environment"].text() if "environment" in parts else base.environment,
         env=_variables(parts["env"]) if "env" in parts else {},
+        reads_only_these="read" in parts
+        and parts["read"].parsed(scalars.one_of("all", "these")) == "these",
     )
 
 

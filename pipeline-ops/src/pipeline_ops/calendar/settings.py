@@ -39,7 +39,10 @@ class Group:
     """Companies that close together.
 
     Attributes:
-        companies: Ids for the tap's setting ``companies``; empty leaves that as it is.
+        companies: Their ids; empty stands for all.
+        reads_only_these: The tap reads these companies alone. Else it reads what it is set to: a
+            whole reading of some companies would remove the others' rows from a data source that
+            all of them share.
         environment: Meltano's environment; None leaves the project's default.
         env: Further variables for the runs.
     """
@@ -51,6 +54,7 @@ class Group:
     events: tuple[EventRule, ...]
     environment: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    reads_only_these: bool = False
 
 
 @dataclass(frozen=True, slots=True)

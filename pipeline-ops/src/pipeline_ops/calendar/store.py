@@ -34,7 +34,6 @@ CREATE TABLE IF NOT EXISTS firing (
   changed_at TEXT NOT NULL,
   run_id TEXT,
   driver TEXT,
-  intent INTEGER,
   retry_at TEXT,
   exit_code INTEGER,
   note TEXT NOT NULL,
@@ -68,7 +67,6 @@ class Record:
         attempts: Starts so far.
         run_id: Of the last start: ``MELTANO_RUN_ID``, also in the ledger.
         driver: Host and process that made the last start.
-        intent: Row of the ledger that announced it.
         note: Why it stands where it does, for an operator.
     """
 
@@ -79,7 +77,6 @@ class Record:
     changed_at: datetime | None = None
     run_id: str | None = None
     driver: str | None = None
-    intent: int | None = None
     retry_at: datetime | None = None
     exit_code: int | None = None
     note: str = ""
@@ -134,7 +131,7 @@ class Store:
     def put(self, record: Record, now: datetime) -> None:
         """Write a row; durable on return."""
         self._db.execute(
-            "INSERT OR REPLACE INTO firing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO firing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 record.key.calendar,
                 record.key.group,
@@ -146,7 +143,6 @@ class Store:
                 _text(now),
                 record.run_id,
                 record.driver,
-                record.intent,
                 _text(record.retry_at) if record.retry_at else None,
                 record.exit_code,
                 record.note,
@@ -176,7 +172,7 @@ class Store:
 
 def _record(row: tuple[object, ...]) -> Record:
     calendar, group, period, event, due, state, attempts, changed_at, *rest = row
-    run_id, driver, intent, retry_at, exit_code, note = rest
+    run_id, driver, retry_at, exit_code, note = rest
     return Record(
         Key(str(calendar), str(group), str(period), str(event)),
         _instant(due),
@@ -185,7 +181,6 @@ def _record(row: tuple[object, ...]) -> Record:
         _instant(changed_at),
         None if run_id is None else str(run_id),
         None if driver is None else str(driver),
-        None if intent is None else int(str(intent)),
         None if retry_at is None else _instant(retry_at),
         None if exit_code is None else int(str(exit_code)),
         str(note),
