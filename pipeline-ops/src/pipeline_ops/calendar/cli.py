@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_core.errors import BusyError, ConfigError, TerminatedError
+from pipeline_core.errors import BusyError, ConfigError
 from pipeline_core.files import write_atomically
 from pipeline_ops.calendar.blocks import check_blocks
 from pipeline_ops.calendar.d365 import fetch_periods
@@ -38,15 +37,16 @@ from pipeline_ops.calendar.plan import (
 )
 from pipeline_ops.calendar.store import Store
 from pipeline_ops.project import find_project
+from pipeline_ops.stopping import unwinding
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from pipeline_ops.calendar.periods import Periods
     from pipeline_ops.calendar.plan import Planned
     from pipeline_ops.calendar.settings import CloseCalendar
 
 _DAY = timedelta(days=1)
+
+_STOPPED = "told to stop; a run that was under way will be started again by the next driver"
 
 _RUN = """Start `meltano run` for what is due, each event of a period once.
 
@@ -242,23 +242,18 @@ def run(files: _Files, *, follow: bool, wait: bool) -> None:
         message = "--follow stays anyway; leave out --wait"
         raise ConfigError(message)
     place = files.place()
-    signal.signal(signal.SIGTERM, _told_to_stop)
-    if follow:
-        run_for_ever(place, _tell)
-        return
-    try:
-        done = run_until_settled(place, _tell) if wait else run_once(place, _tell)
-    except BusyError as error:
-        _tell(str(error))
-        return
+    with unwinding(_STOPPED):
+        if follow:
+            run_for_ever(place, _tell)
+            return
+        try:
+            done = run_until_settled(place, _tell) if wait else run_once(place, _tell)
+        except BusyError as error:
+            _tell(str(error))
+            return
     failure = failure_of(done)
     if failure is not None:
         raise failure
-
-
-def _told_to_stop(_number: int, _frame: FrameType | None) -> NoReturn:
-    message = "told to stop; a run that was under way will be started again by the next driver"
-    raise TerminatedError(message)
 
 
 def _tell(line: str) -> None:
