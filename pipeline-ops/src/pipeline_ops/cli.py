@@ -12,6 +12,7 @@ from pipeline_ops.audit.lineage_cli import lineage_command
 from pipeline_ops.audit.replay_cli import replay_command
 from pipeline_ops.audit.runs_cli import runs
 from pipeline_ops.audit.trace_cli import trace_command
+from pipeline_ops.calendar.cli import calendar
 from pipeline_ops.check.cli import check
 from pipeline_ops.preview.cli import preview
 from pipeline_ops.secrets_cli import secrets
@@ -41,6 +42,7 @@ def cli() -> None:
 
 
 cli.add_command(secrets)
+cli.add_command(calendar)
 cli.add_command(replay_command)
 cli.add_command(runs)
 runs.add_command(lineage_command)
