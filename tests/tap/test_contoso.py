@@ -13,6 +13,7 @@ from tap_d365fo.tap import TapD365FO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from contoso_sandbox.contoso import Contoso
 
@@ -233,6 +234,33 @@ def test_a_company_that_is_left_out_is_told(
         state=first.states[-1],
     )
     assert "company gbsi was read before" in caplog.text
+
+
+@pytest.mark.parametrize("snapshots", [False, True], ids=["full", "etag_scan"])
+def test_rows_of_companies_that_are_left_out_stay(
+    contoso: Contoso,
+    run_tap: RunTap,
+    tmp_path: Path,
+    snapshots: bool,  # noqa: FBT001 - a case
+) -> None:
+    """Of one company after the other everything is read; that is not everything there is."""
+    config = settings_for(contoso, entities=["VendorGroups"])
+    if snapshots:
+        config["snapshot_path"] = str(tmp_path)
+    there: dict[tuple[str, str], Any] = {}
+    state = None
+    for companies in (["usmf"], ["demf"], ["all"], ["all"]):
+        output = run_tap({**config, "companies": companies}, state=state)
+        state = output.states[-1]
+        came = {(r["dataAreaId"], r["VendorGroupId"]): r for r in output.records("VendorGroups")}
+        there |= came
+        if output.of("ACTIVATE_VERSION", "VendorGroups"):
+            there = came  # as a target takes it
+        if companies != ["all"]:
+            assert {company for company, _ in there} >= set(companies)
+    assert {company for company, _ in there} == set(contoso.world.companies)
+    rows = contoso.world.cursor().execute('SELECT count(*) FROM "VendorGroups"').fetchone()
+    assert (len(there),) == rows
 
 
 def test_shared_entities_need_no_companies(contoso: Contoso, run_tap: RunTap) -> None:

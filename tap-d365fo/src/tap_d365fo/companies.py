@@ -85,6 +85,16 @@ def check_requested(requested: Iterable[str], existing: Collection[str]) -> tupl
     return wanted
 
 
+def companies_read_before(state: Mapping[str, Any], stream: str) -> set[str]:
+    """Companies that ``state`` knows of a stream."""
+    bookmarks = state.get("bookmarks") or {}
+    return {
+        partition["context"][COMPANY]
+        for partition in bookmarks.get(stream, {}).get("partitions", ())
+        if COMPANY in partition.get("context", {})
+    }
+
+
 def companies_with_rows(state: Mapping[str, Any], streams: Iterable[str]) -> set[str]:
     """Companies of which an earlier run has read rows of these streams, as ``state`` tells.
 

@@ -79,23 +79,27 @@ def prepare(
     *,
     pool: FetchPool,
     started_at: datetime,
+    left_out: bool = False,
 ) -> Preparation:
     """Look at the states of a stream's partitions, and let the pool read them.
 
     A version is given to a read that brings every row: what does not come with it is gone. A read
     that goes on where another run was interrupted has none, because rows of the first half come
-    under no version of this run; deletions are then told by the next one.
+    under no version of this run; deletions are then told by the next one. Neither has one that
+    leaves companies out whose rows the target has: they would pass for gone, and, as their state
+    says that they are unchanged, never come back.
     """
     anew = any(partition.must_start_over(state) for partition, state in partitions)
     first = all(partition.is_new(state) for partition, state in partitions)
     resumed = any(partition.resumes(state) for partition, state in partitions)
     whole = anew or (not resumed and (first or plan.strategy is Strategy.FULL))
+    version = _version(started_at) if whole and not left_out else None
     jobs = tuple(
         # A copy: the worker reads it while the emitter moves the real one.
         _job(partition, {} if anew else copy.deepcopy(dict(state)), pool)
         for partition, state in partitions
     )
-    return Preparation(pool, jobs, anew, _version(started_at) if whole else None)
+    return Preparation(pool, jobs, anew, version)
 
 
 def _job(partition: Partition, state: Mapping[str, Any], pool: FetchPool) -> Job:

@@ -139,6 +139,7 @@ class EntityStream(Stream):
             [(p, self._known_of(p)) for p in self.partitions_of(plan)],
             pool=self._d365_tap.pool,
             started_at=self._source.started_at,
+            left_out=bool(self._d365_tap.left_out(self.name)),
         )
 
     def _sync_records(

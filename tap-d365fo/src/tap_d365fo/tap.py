@@ -26,8 +26,8 @@ from pipeline_core.secrets.resolve import resolve_secrets, secret_settings, told
 from tap_d365fo.access.replay import shaping_digests
 from tap_d365fo.audit import RunAudit
 from tap_d365fo.companies import (
-    COMPANY,
     check_requested,
+    companies_read_before,
     companies_with_rows,
     existing_companies,
     require_list,
@@ -274,19 +274,17 @@ class TapD365FO(Tap):
 
     def _tell_companies_left_out(self) -> None:
         """Rows of a company that is no longer read stay in the target: say so."""
-        bookmarks = self.state.get("bookmarks") or {}
-        read_before = {
-            partition["context"][COMPANY]
-            for stream in self._selected_entities()
-            for partition in bookmarks.get(stream.name, {}).get("partitions", ())
-            if COMPANY in partition.get("context", {})
-        }
-        for company in sorted(read_before.difference(self.source.companies)):
+        left_out = set().union(*(self.left_out(s.name) for s in self._selected_entities()))
+        for company in sorted(left_out):
             self.logger.warning(
                 "company %s was read before and is not any more: its rows stay in the target "
-                "until a full refresh",
+                "until a full refresh, and so does what is gone of entities that are read whole",
                 company,
             )
+
+    def left_out(self, stream: str) -> set[str]:
+        """Companies that earlier runs have read of a stream, and this one does not."""
+        return companies_read_before(self.state, stream).difference(self.source.companies)
 
     def _check_named_companies(self) -> None:
         """A company that the settings name must show something; one of which rows are known has.
