@@ -14,6 +14,19 @@ from tests.ops.listening import (
     Listener,
     sweep,
 )
+from tests.ops.tableau_site import (
+    LISTEN_TOKEN,
+    TEST_TOKEN,
+    TOKEN_VALUE,
+    AlertReceiver,
+    Site,
+    write_hyper,
+)
+from tests.target.faults import Faulty
+
+from contoso_sandbox.serving import HttpsServer
+from contoso_sandbox.tableau import TableauServer
+from contoso_sandbox.tls import create_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +81,41 @@ def _listeners(directory: Path) -> Iterator[Callable[..., Listener]]:
         sweep(listener.folder, canaries)
         assert not [line for line in listener.lines if any(one in line for one in canaries)]
         assert not [line for line in listener.lines if " defect " in line], listener.log
+
+
+@pytest.fixture(scope="module")
+def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    tls = create_tls(tmp_path_factory.mktemp("tls"))
+    faulty = Faulty()
+    server = TableauServer(tmp_path_factory.mktemp("tableau"), job_seconds=0.05, middleware=faulty)
+    server.add_token(LISTEN_TOKEN, TOKEN_VALUE)
+    server.add_token(TEST_TOKEN, TOKEN_VALUE)
+    server.trust_receivers(tls.ca_bundle)
+    web = HttpsServer(server.app, tls).start()
+    yield Site(server, web, tls, faulty, write_hyper(tmp_path_factory.mktemp("hyper") / "x.hyper"))
+    web.stop()
+    server.close()
+
+
+@pytest.fixture
+def site(running_site: Site) -> Iterator[Site]:
+    yield running_site
+    running_site.faulty.faults.clear()
+    running_site.server.refreshes.clear()
+    script = running_site.server.deliveries
+    script.copies, script.losses, script.resource = 1, 0, "DATASOURCE"
+    script.made.clear()
+    with running_site.client() as client:
+        for webhook in running_site.server.webhooks():
+            client.webhooks.delete(webhook.id)
+
+
+@pytest.fixture
+def alerts(running_site: Site) -> Iterator[tuple[AlertReceiver, str]]:
+    receiver = AlertReceiver()
+    web = HttpsServer(receiver, running_site.tls).start()
+    yield receiver, f"{web.url}/hook/canary-alert-path"
+    web.stop()
 
 
 def finance(**more: object) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pipeline_core.errors import ConfigError
 from pipeline_core.ledger import Ledger
 from pipeline_core.run_id import current_run_id
 from pipeline_ops.listen.cli import listen
+from pipeline_ops.listen.webhooks_cli import webhooks
 from pipeline_ops.runs import summarise
 from pipeline_ops.secrets_cli import secrets
 
@@ -41,6 +42,7 @@ def cli() -> None:
 
 cli.add_command(secrets)
 cli.add_command(listen)
+cli.add_command(webhooks)
 
 
 @cli.group()

@@ -39,10 +39,8 @@ if TYPE_CHECKING:
     from target_tableau_hyper.tableau.jobs import JobResult
     from target_tableau_hyper.tableau.session import TableauSession
 
-#: Seconds between looks: at an event that the server does not know yet, and at a running job.
-#: Tableau Cloud answers 20,000 questions about jobs a day for a whole site.
-_LOOK_AGAIN_S = 5.0
-_JOB_LOOK_S = 15.0
+#: An event that the server does not know yet is looked at again sooner than a job that runs.
+_SOONER = 3
 
 #: An event that the server does not bear out after so many looks is not true.
 _LOOKS = 3
@@ -90,7 +88,6 @@ class Care:
         open_session: Callable[[], TableauSession],
         *,
         clock: Callable[[], float] = time.time,
-        look_again_s: float = _LOOK_AGAIN_S,
     ) -> None:
         """Use ``store``; ``open_session`` gives a session to be entered."""
         self._store = store
@@ -99,7 +96,9 @@ class Care:
         self._outbox = outbox
         self._open_session = open_session
         self._clock = clock
-        self._look_again_s = look_again_s
+        # Tableau Cloud answers 20,000 questions about jobs a day for a whole site.
+        self._job_look_s = tableau.poll_s
+        self._look_again_s = tableau.poll_s / _SOONER
 
     def step(self, now: float) -> float | None:
         """Do what is due; returns the instant at which to look again."""
@@ -141,7 +140,7 @@ class Care:
         verdict = judge(truth, incident.happened)
         finding = verdict.finding
         if finding is Finding.RUNNING:
-            self._set(incident, next_at=self._clock() + _JOB_LOOK_S)
+            self._set(incident, next_at=self._clock() + self._job_look_s)
         elif finding is Finding.CURRENT:
             self._recovered(incident, verdict.job_id)
         elif finding is Finding.NOT_SEEN and incident.looks + 1 < _LOOKS:
@@ -253,7 +252,7 @@ class Care:
         if job_id is None:
             job_id = look(session, incident.datasource, incident.happened).running
         if job_id is None:  # queued, but not to be found: the data source itself will tell
-            self._set(incident, state="check", next_at=now + _JOB_LOOK_S)
+            self._set(incident, state="check", next_at=now + self._job_look_s)
             return
         self._set(incident, state="running", job_id=job_id, next_at=now + self._look_again_s)
         LOG.info("refresh asked for", extra=fields(datasource=incident.name, job=job_id))
@@ -263,7 +262,7 @@ class Care:
         result = look_at_job(session, str(incident.job_id))
         if result is None:
             if now - (incident.asked_at or now) < self._tableau.job_timeout_s:
-                self._set(incident, next_at=now + max(self._look_again_s, _JOB_LOOK_S))
+                self._set(incident, next_at=now + self._job_look_s)
                 return
             late = f"not over after {self._tableau.job_timeout_s:.0f} s"
             self._failed(incident, Verdict(Finding.FAILED, str(incident.job_id), late))

@@ -57,6 +57,7 @@ class TableauSide:
         datasources: LUIDs or names that are looked after; empty for all of the site.
         refresh: How a failed refresh is repeated.
         job_timeout_s: When a refresh that does not end is given up.
+        poll_s: Between two looks at a job.
     """
 
     server_url: str
@@ -66,6 +67,7 @@ class TableauSide:
     datasources: frozenset[str]
     refresh: Backoff
     job_timeout_s: float
+    poll_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +337,7 @@ def _tableau(values: Mapping[str, Any] | None, folder: Path) -> TableauSide | No
         datasources=frozenset(one.lower() for one in values.get("datasources", [])),
         refresh=_backoff(values.get("refresh", {}), attempts=3, first=60, longest=3600),
         job_timeout_s=values.get("job_timeout", 7200),
+        poll_s=values.get("poll", 15),
     )
 
 

@@ -118,6 +118,7 @@ SCHEMA: dict[str, Any] = _object(
         datasources=_TEXTS,
         refresh=_BACKOFF,
         job_timeout={"type": "number", "exclusiveMinimum": 0},
+        poll={"type": "number", "exclusiveMinimum": 0},
     ),
     d365=_object(("url_secrets",), url_secrets=_URL_SECRETS),
     event_grid=_object(("url_secrets",), url_secrets=_URL_SECRETS),
