@@ -168,9 +168,17 @@ class Service:
                 loop.start()
             server.run(sockets=[listening])
             self._stop_loops()
-            for loop in self._loops:
-                if not loop.join(settings.stop_timeout_s + 5):
-                    LOG.warning("stopped in the middle of work", extra=fields(loop=loop.name))
+            # A little longer than a run is given to stop, and no longer for all together.
+            deadline = time.monotonic() + settings.stop_timeout_s + 1
+            late = [
+                loop for loop in self._loops if not loop.join(max(0.0, deadline - time.monotonic()))
+            ]
+            for loop in late:
+                LOG.warning("stopped in the middle of work", extra=fields(loop=loop.name))
+            if late:
+                # A call to a server that does not answer; to it this is like a kill -9, which it
+                # is made for. Its database stays open under it.
+                self._opened.pop_all()
         LOG.info("stopped")
 
     def close(self) -> None:
