@@ -235,9 +235,8 @@ def test_a02_a_replay_has_the_same_totals_and_row_hashes(
         TAP_D365FO_REPLAY_RUN_ID=run_id,
         MELTANO_RUN_ID="0199f1a0-0000-7000-8000-000000000002",
     )
-    figures = [key for key in ("rows", "totals", "figures", "row_hash") if key in first]
-    assert figures
-    assert {key: first[key] for key in figures} == {key: again[key] for key in figures}
+    assert first["rows"] == again["rows"] > 10
+    assert first["totals"] == again["totals"]
     wanted = f'"_audit_row_hash", CAST({column} AS TEXT)'
     extract = rows(tmp_path / "first" / f"{entity}.hyper", wanted)
     assert len(extract) > 10

@@ -175,7 +175,7 @@ def _webhook(alert: Alert, options: Mapping[str, Any], folder: Path) -> None:
             allow_redirects=False,
             headers={"Idempotency-Key": alert.id},
         )
-    if not answer.ok or answer.is_redirect:
+    if not 200 <= answer.status_code < 300:  # noqa: PLR2004 - every 2xx
         message = f"the webhook answered HTTP {answer.status_code}"
         raise _NotTakenError(message)
 
