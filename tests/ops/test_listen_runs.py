@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,14 @@ def test_a_run_that_fails_is_repeated_and_then_told(new_listener: Callable[..., 
     listener.use_stand_in()
     codes = listener.folder / "codes"
     codes.write_text("1\n75\n1\n")
+    program = listener.folder / "meltano-stand-in"
+    note = (
+        f'{sys.executable} -c "import os, pathlib; from pipeline_core.ledger import Ledger;'
+        f" Ledger(pathlib.Path('{listener.folder}/var/ledger.db'),"
+        " run_id=os.environ['MELTANO_RUN_ID'], actor='tap-d365fo')"
+        ".append('run.failed', error='AuthError: AADSTS7000222 expired')\""
+    )
+    program.write_text(program.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{note}\n"))
     listener.start()
     listener.tell_d365(vendor_invoice("e-1"))
     until((listener.folder / told).exists, "an alert")
@@ -127,6 +136,7 @@ def test_a_run_that_fails_is_repeated_and_then_told(new_listener: Callable[..., 
     alert = json.loads((listener.folder / told).read_text().splitlines()[0])
     assert alert["kind"] == "run_failed"
     assert "pipeline finance failed 3 times" in alert["text"]
+    assert "tap-d365fo: AuthError: AADSTS7000222 expired" in alert["text"]
     assert alert["run_id"] == listener.begun()[-1].split()[0]
     assert len({line.split()[0] for line in listener.begun()}) == 3
     listener.tell_d365(vendor_invoice("e-2"))

@@ -172,8 +172,8 @@ class Care:
             else:
                 ledger.append(
                     "listen.refresh_failed",
-                    datasource=incident.datasource,
-                    name=truth.name if truth else incident.name,
+                    datasource=truth.name if truth else incident.name,
+                    luid=incident.datasource,
                     job=verdict.job_id,
                     notes=verdict.notes,
                     by="jobs" if truth is None or truth.jobs_known else "updatedAt",
@@ -225,8 +225,8 @@ class Care:
             with self._ledger(incident) as ledger:
                 intent = ledger.append(
                     "listen.refresh.intent",
-                    datasource=incident.datasource,
-                    name=incident.name,
+                    datasource=incident.name,
+                    luid=incident.datasource,
                     attempt=incident.attempts + 1,
                 ).seq
             self._set(
@@ -299,8 +299,8 @@ class Care:
         with self._ledger(incident) as ledger:
             ledger.append(
                 f"listen.incident.{how}",
-                datasource=incident.datasource,
-                name=incident.name,
+                datasource=incident.name,
+                luid=incident.datasource,
                 attempts=incident.attempts,
                 why=why,
             )

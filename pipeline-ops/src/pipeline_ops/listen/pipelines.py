@@ -175,7 +175,9 @@ class Pipelines:
                 if child.told_to_stop_at
                 else ""
             )
-            self._failed(pipeline, found, f"meltano ended with exit code {code}{late}", code, now)
+            reason = self._reason(found.run_id)
+            told = f"meltano ended with exit code {code}{late}{reason}"
+            self._failed(pipeline, found, told, code, now)
         return now
 
     def _look_at_a_stray(self, pipeline: Pipeline, found: _Flight, now: float) -> float:
@@ -196,7 +198,7 @@ class Pipelines:
 
     def _succeeded(self, pipeline: Pipeline, found: _Flight, now: float) -> None:
         with self._ledger(found.run_id) as ledger:
-            ledger.append("listen.run.verified", intent=found.intent, pipeline=pipeline.name)
+            ledger.append("listen.run.verified", intent=found.intent or 0, pipeline=pipeline.name)
             ledger.append("run.finished")
         with self._store.writing() as store:
             row = store.row("SELECT failures FROM pause WHERE pipeline = ?", pipeline.name)
@@ -309,6 +311,18 @@ class Pipelines:
             pipeline,
         )
         return _Flight(*row) if row else None
+
+    def _reason(self, run_id: str) -> str:
+        """What the tap or the target said of the failure, as far as the ledger has it."""
+        with self._ledger(run_id) as ledger:
+            told = [
+                f"; {event.actor}: {event.body['error']}"
+                for event in ledger.events(run_id=run_id)
+                if event.event.endswith(".failed")
+                and event.actor != ACTOR
+                and "error" in event.body
+            ]
+        return told[-1][:600] if told else ""
 
     def _target_finished(self, run_id: str) -> bool:
         """Whether the ledger says that everything was delivered."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from pipeline_core.errors import BusyError
 from pipeline_core.ledger import Ledger
 from pipeline_core.run_id import current_run_id
-from pipeline_core.secrets.resolve import told
 from pipeline_ops.listen import flight
 from pipeline_ops.listen.alerts import Outbox, Sending
 from pipeline_ops.listen.app import create_app
@@ -266,5 +265,9 @@ def _told(settings: ListenSettings) -> dict[str, object]:
         "senders": ",".join(sender.name for sender in settings.senders),
         "pipelines": ",".join(pipeline.name for pipeline in settings.pipelines) or "-",
         "alerts": ",".join(channel.name for channel in settings.alerts) or "-",
-        **told(settings.uses),
+        "secrets": "; ".join(
+            f"{use.setting} = {use.reference}{f' revision {use.revision}' if use.revision else ''}"
+            for use in settings.uses
+        )
+        or "-",
     }
