@@ -33,20 +33,22 @@ def pipeline(*triggers: Trigger, quiet: float = 300, longest: float = 1800) -> P
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "paused", "begins"),
+    ("first", "last", "now", "paused", "begins"),
     [
-        pytest.param(0, 0, 0, 300, id="one event: after the quiet time"),
-        pytest.param(0, 200, 0, 500, id="a later one puts it off"),
-        pytest.param(0, 1700, 0, 1800, id="never later than the longest wait"),
-        pytest.param(0, 9000, 0, 1800, id="events that never become quiet"),
-        pytest.param(0, 0, 700, 700, id="a pause after a failure"),
+        pytest.param(0, 0, 0, 0, 300, id="one event: after the quiet time"),
+        pytest.param(0, 200, 200, 0, 500, id="a later one puts it off"),
+        pytest.param(0, 1700, 1700, 0, 1800, id="never later than the longest wait"),
+        pytest.param(0, 9000, 9000, 0, 1800, id="events that never become quiet"),
+        pytest.param(0, 0, 0, 700, 700, id="a pause after a failure"),
+        pytest.param(9000, 9000, 100, 0, 100, id="the clock was set back: at once"),
+        pytest.param(0, 0, 100, 90_000, 300, id="a pause of another clock"),
     ],
 )
 def test_a_run_begins_when_it_has_become_quiet(
-    first: float, last: float, paused: float, begins: float
+    first: float, last: float, now: float, paused: float, begins: float
 ) -> None:
     waiting = Waiting((1,), first, last)
-    assert starts_at(waiting, pipeline(), paused_until=paused) == begins
+    assert starts_at(waiting, pipeline(), now=now, paused_until=paused) == begins
 
 
 @given(st.integers(1, 10**6), st.floats(0.1, 1e4), st.floats(0.1, 1e5))
@@ -266,6 +268,26 @@ def test_r01_killed_between_the_inbox_and_the_work_every_event_gets_its_run(
     # Never two at a time: each run began after the one before it was over, or had been given up.
     states = [row[0] for row in listener.inbox("SELECT state FROM run ORDER BY began_at")]
     assert set(states) <= {"succeeded", "interrupted"}
+
+
+def test_events_of_a_pipeline_that_is_taken_out_are_set_aside(
+    new_listener: Callable[..., Listener],
+) -> None:
+    slow = {"quiet": 60, "longest": 60}
+    listener = new_listener(
+        pipelines=[finance(coalesce=slow), finance(name="spend", coalesce=slow)]
+    )
+    listener.use_stand_in()
+    listener.start()
+    listener.tell_d365(vendor_invoice("e-1"))
+    until(lambda: listener.states() == ["waiting"], "both wait")
+    listener.stop()
+    listener.settings["pipelines"] = [finance(name="other")]
+    listener.start()
+    until(lambda: listener.states() == ["set aside"], "nobody waits")
+    assert listener.log.count("their pipeline is not set up any more") == 2
+    assert listener.inbox("SELECT count(*) FROM due") == [(0,)]
+    assert listener.begun() == []
 
 
 def test_a_second_service_on_one_inbox_is_refused(new_listener: Callable[..., Listener]) -> None:

@@ -111,8 +111,9 @@ class Sending:
         """Send what is due; returns the instant of the next sending."""
         due = self._store.rows(
             "SELECT seq, channel, kind, subject, text, run_id, made_at, attempts FROM alert"
-            " WHERE state = 'new' AND next_at <= ? ORDER BY seq LIMIT 20",
+            " WHERE state = 'new' AND (next_at <= ? OR next_at > ?) ORDER BY seq LIMIT 20",
             now,
+            now + _RETRY.longest_wait_s + 60.0,  # the clock was set back
         )
         for *values, attempts in due:
             self._try(Alert(*values), attempts, now)

@@ -107,8 +107,10 @@ class Care:
             for row in self._store.rows(
                 "SELECT seq, datasource, name, run_id, state, event_at, looks, attempts, next_at,"
                 " job_id, asked_at, intent, told, note FROM incident"
-                " WHERE state != 'closed' AND next_at <= ? ORDER BY next_at",
+                " WHERE state != 'closed' AND (next_at <= ? OR next_at > ?) ORDER BY next_at",
                 now,
+                # Further off than any pause: the clock was set back.
+                now + max(self._tableau.refresh.longest_wait_s, _LONGEST_TROUBLE_S) + 60.0,
             )
         ]
         if due:

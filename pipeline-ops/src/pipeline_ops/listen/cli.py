@@ -71,6 +71,7 @@ def listen(context: click.Context, config_path: Path) -> None:
         from pipeline_ops.listen.log import set_up  # noqa: PLC0415
         from pipeline_ops.listen.service import Service  # noqa: PLC0415
     set_up(sys.stderr)
+    # Further pages are mounted here: Service(settings, more=[...]).
     Service(settings).run()
 
 

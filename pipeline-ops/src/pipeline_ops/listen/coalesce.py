@@ -20,14 +20,25 @@ class Waiting:
     last_at: float
 
 
-def starts_at(waiting: Waiting, pipeline: Pipeline, *, paused_until: float = 0.0) -> float:
+#: A clock that was set back by less than this is waited for.
+_CLOCK_SLACK_S = 5.0
+
+
+def starts_at(
+    waiting: Waiting, pipeline: Pipeline, *, now: float, paused_until: float = 0.0
+) -> float:
     """When the run for these events begins.
 
     A posting of a hundred invoices is a hundred events within a minute: one run reads them all.
-    Events that never become quiet do not put the run off for ever.
+    Events that never become quiet do not put the run off for ever; neither does a clock that was
+    set back: an event from the future, or a pause longer than there is, counts as over.
     """
-    quiet = min(waiting.last_at + pipeline.quiet_s, waiting.first_at + pipeline.longest_s)
-    return max(quiet, paused_until)
+    if waiting.last_at > now + _CLOCK_SLACK_S:
+        quiet = now
+    else:
+        quiet = min(waiting.last_at + pipeline.quiet_s, waiting.first_at + pipeline.longest_s)
+    longest_pause = now + pipeline.retry.longest_wait_s + _CLOCK_SLACK_S
+    return quiet if paused_until > longest_pause else max(quiet, paused_until)
 
 
 def wants(pipeline: Pipeline, event: BusinessEvent) -> bool:

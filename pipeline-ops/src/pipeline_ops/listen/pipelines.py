@@ -66,9 +66,13 @@ class Pipelines:
         self._leases = flight.Leases(settings.state_dir / "leases")
         self._children: dict[str, flight.Child] = {}
         self._waited_for: set[str] = set()
+        self._dropped = False
 
     def step(self, now: float) -> float | None:
         """Settle and start what is due; returns the instant at which to look again."""
+        if not self._dropped:
+            self._drop_unknown()
+            self._dropped = True
         looks = [self._look_after(pipeline, now) for pipeline in self._settings.pipelines]
         return min((at for at in looks if at is not None), default=None)
 
@@ -94,6 +98,26 @@ class Pipelines:
                 "run left in flight; the next start waits for it", extra=fields(pipeline=name)
             )
 
+    def _drop_unknown(self) -> None:
+        """Set events aside that wait for a pipeline which is not set up any more."""
+        known = {pipeline.name for pipeline in self._settings.pipelines}
+        rows = self._store.rows("SELECT DISTINCT pipeline FROM due")
+        for name in {row[0] for row in rows} - known:
+            with self._store.writing() as store:
+                seqs = [r[0] for r in store.rows("SELECT seq FROM due WHERE pipeline = ?", name)]
+                store.run("DELETE FROM due WHERE pipeline = ?", name)
+                store.run(
+                    "UPDATE run SET state = 'interrupted' WHERE pipeline = ? AND state = 'running'",
+                    name,
+                )
+                others = {r[0] for r in store.rows("SELECT seq FROM due")}
+                left = [seq for seq in seqs if seq not in others]
+                self._inbox.mark(left, ASIDE, f"pipeline {name} is not set up any more")
+            LOG.warning(
+                "events set aside; their pipeline is not set up any more",
+                extra=fields(pipeline=name, events=len(left)),
+            )
+
     def _look_after(self, pipeline: Pipeline, now: float) -> float | None:
         found = self._in_flight(pipeline.name)
         if found is not None:
@@ -102,7 +126,8 @@ class Pipelines:
         if waiting is None:
             return None
         row = self._store.row("SELECT until FROM pause WHERE pipeline = ?", pipeline.name)
-        begins_at = starts_at(waiting, pipeline, paused_until=row[0] if row else 0.0)
+        paused_until = row[0] if row else 0.0
+        begins_at = starts_at(waiting, pipeline, now=now, paused_until=paused_until)
         if begins_at > now:
             return begins_at
         self._begin(pipeline, waiting, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import signal
 import sqlite3
 import threading
@@ -41,6 +42,11 @@ _AFTER_DEFECT_S = 10.0
 _TIDY_EVERY_S = 3600.0
 
 _DAY_S = 86_400.0
+
+_DESCRIPTORS = 4096
+
+#: How long a call under way is waited for when the service stops.
+_PATIENCE_S = 3.0
 
 
 class Loop:
@@ -139,7 +145,9 @@ class Service:
         # uvicorn raises the signal again when it is done, for handlers such as these.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        # Its warnings are about requests that are none: strangers could fill the disk with them.
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)
+        _raise_descriptor_limit()
         with (
             self._opened,
             flight.Leases(settings.state_dir).take("service") as lease,
@@ -167,16 +175,17 @@ class Service:
                 loop.start()
             server.run(sockets=[listening])
             self._stop_loops()
-            # A little longer than a run is given to stop, and no longer for all together.
-            deadline = time.monotonic() + settings.stop_timeout_s + 1
-            late = [
-                loop for loop in self._loops if not loop.join(max(0.0, deadline - time.monotonic()))
-            ]
+            # The first looks after runs, which are given time to stop; the others may be in a call to
+            # a server that does not answer.
+            runs, *others = self._loops
+            late = [] if runs.join(settings.stop_timeout_s + 1) else [runs]
+            deadline = time.monotonic() + _PATIENCE_S
+            late += [one for one in others if not one.join(max(0.0, deadline - time.monotonic()))]
             for loop in late:
                 LOG.warning("stopped in the middle of work", extra=fields(loop=loop.name))
             if late:
-                # A call to a server that does not answer; to it this is like a kill -9, which it
-                # is made for. Its database stays open under it.
+                # To them this is like a kill -9, which they are made for. Their database stays open
+                # under them.
                 self._opened.pop_all()
         LOG.info("stopped")
 
@@ -193,17 +202,17 @@ class Service:
         )
         alerts = Loop("alerts", sending.step)
         dispatch = Dispatch(work, settings)
-        pipelines = None
-        if settings.pipelines:
-            project = settings.project or find_project(settings.folder)
-            pipelines = Pipelines(work, settings, outbox, project=project)
+        project = settings.project or settings.folder
+        if settings.pipelines and settings.project is None:
+            project = find_project(settings.folder)
+        pipelines = Pipelines(work, settings, outbox, project=project)
         others = [alerts]
         tidied_at = 0.0
 
         def step(now: float) -> float | None:
             nonlocal tidied_at
             dispatch.step(now)
-            next_at = pipelines.step(now) if pipelines is not None else None
+            next_at = pipelines.step(now)
             if now - tidied_at > _TIDY_EVERY_S:
                 tidied_at = now
                 _tidy(work, now - settings.keep_days * _DAY_S)
@@ -212,8 +221,7 @@ class Service:
             return next_at
 
         def stop() -> None:
-            if pipelines is not None:
-                pipelines.stop(timeout_s=settings.stop_timeout_s)
+            pipelines.stop(timeout_s=settings.stop_timeout_s)
 
         loops = [Loop("runs", step, at_stop=stop), alerts]
         if settings.tableau is not None:
@@ -250,6 +258,14 @@ class Service:
         except sqlite3.Error as error:
             return f"the inbox cannot be written: {error}"
         return "; ".join(loop.trouble for loop in self._loops if loop.trouble)
+
+
+def _raise_descriptor_limit() -> None:
+    """As many open connections as the server takes need more than the usual 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tidy(store: Store, before: float) -> None:
