@@ -285,7 +285,8 @@ def test_events_of_a_pipeline_that_is_taken_out_are_set_aside(
     listener.settings["pipelines"] = [finance(name="other")]
     listener.start()
     until(lambda: listener.states() == ["set aside"], "nobody waits")
-    assert listener.log.count("their pipeline is not set up any more") == 2
+    told = "their pipeline is not set up any more"
+    until(lambda: listener.log.count(told) == 2, "two lines")
     assert listener.inbox("SELECT count(*) FROM due") == [(0,)]
     assert listener.begun() == []
 
@@ -316,7 +317,7 @@ def test_a01_a_ledger_that_was_tampered_with_stops_runs_and_the_service(
     listener.tell_d365(vendor_invoice("e-2"))
     until(lambda: listener.states() == ["done", "set aside"], "no second run")
     assert len(listener.begun()) == 1
-    assert "row 1" in listener.log
+    until(lambda: "row 1" in listener.log, "the reason in the log")
     listener.kill()
     with pytest.raises(AssertionError, match="the ledger is broken at row 1"):
         listener.start()

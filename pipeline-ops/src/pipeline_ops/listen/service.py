@@ -175,8 +175,8 @@ class Service:
                 loop.start()
             server.run(sockets=[listening])
             self._stop_loops()
-            # The first looks after runs, which are given time to stop; the others may be in a call to
-            # a server that does not answer.
+            # The first looks after runs, which are given time to stop; the others may be in a call
+            # to a server that does not answer.
             runs, *others = self._loops
             late = [] if runs.join(settings.stop_timeout_s + 1) else [runs]
             deadline = time.monotonic() + _PATIENCE_S
