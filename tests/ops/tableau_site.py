@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import socketserver
+import ssl
 import threading
 import zipfile
 from dataclasses import dataclass, field
@@ -163,27 +164,46 @@ class AlertReceiver:
 
 @dataclass
 class MailServer:
-    """Speaks enough SMTP to take a message."""
+    """Speaks enough SMTP to take a message, in clear, over TLS, or after STARTTLS."""
 
+    security: str = "none"
+    certificate: Path | None = None
     mails: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
     def start(self) -> socketserver.ThreadingTCPServer:
         owner = self
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate)
 
-        class Handler(socketserver.StreamRequestHandler):
+        class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                self.wfile.write(b"220 mail.contoso.com\r\n")
-                while line := self.rfile.readline():
-                    word = line.split()[0].upper() if line.split() else b""
+                connection = self.request
+                if owner.security == "tls":
+                    connection = context.wrap_socket(connection, server_side=True)
+                stream = connection.makefile("rwb", buffering=0)
+                stream.write(b"220 mail.contoso.com\r\n")
+                while line := stream.readline():
                     owner.said.append(line.decode().strip())
+                    word = line.split()[0].upper() if line.split() else b""
+                    if word == b"STARTTLS":
+                        stream.write(b"220 ready\r\n")
+                        connection = context.wrap_socket(connection, server_side=True)
+                        stream = connection.makefile("rwb", buffering=0)
+                        continue
+                    if word == b"EHLO":
+                        stream.write(b"250-mail\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n")
+                        continue
                     if word == b"DATA":
-                        self.wfile.write(b"354 go on\r\n")
+                        stream.write(b"354 go on\r\n")
                         mail = b""
-                        while (part := self.rfile.readline()) != b".\r\n":
+                        while (part := stream.readline()) != b".\r\n":
                             mail += part
                         owner.mails.append(mail.decode())
-                    self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
+                    answers = {b"QUIT": b"221 bye\r\n", b"AUTH": b"235 ok\r\n"}
+                    stream.write(answers.get(word, b"250 ok\r\n"))
+                connection.close()
 
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True

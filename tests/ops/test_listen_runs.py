@@ -7,6 +7,7 @@ import random
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -240,6 +241,33 @@ def test_r01_a_run_that_was_finished_while_nobody_looked_is_not_repeated(
     listener.start()
     until(lambda: listener.states() == ["done"], "settled")
     time.sleep(1)
+    assert len(listener.begun()) == 1
+
+
+def test_r01_killed_between_the_note_of_a_run_and_its_start(
+    new_listener: Callable[..., Listener],
+) -> None:
+    listener = new_listener(pipelines=[finance(coalesce={"quiet": 60, "longest": 60})])
+    listener.use_stand_in()
+    listener.start()
+    listener.tell_d365(vendor_invoice("e-1"))
+    until(lambda: listener.states() == ["waiting"], "it waits")
+    listener.kill()
+    path = listener.folder / "var/listen/inbox.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute(
+            "INSERT INTO run (run_id, pipeline, state, began_at)"
+            " VALUES ('r', 'finance', 'running', ?)",
+            (time.time() - 10,),
+        )
+        database.execute("UPDATE due SET run_id = 'r'")
+    listener.settings["pipelines"] = [finance()]
+    listener.start()
+    until(lambda: listener.states() == ["done"], "another run")
+    assert [row[0] for row in listener.inbox("SELECT state FROM run ORDER BY began_at")] == [
+        "interrupted",
+        "succeeded",
+    ]
     assert len(listener.begun()) == 1
 
 

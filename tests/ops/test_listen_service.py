@@ -6,17 +6,19 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING
 
+import certifi
 import pytest
 import requests
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from tests.ops.conftest import finance
 from tests.ops.listening import D365_SECRET, until, vendor_invoice
+from tests.ops.tableau_site import MailServer
 
 from contoso_sandbox.serving import HttpsServer
 from contoso_sandbox.tls import create_tls
 from pipeline_core.errors import ConfigError
-from pipeline_ops.listen.alerts import Outbox, Sending
+from pipeline_ops.listen.alerts import Alert, Outbox, Sending, send
 from pipeline_ops.listen.app import create_app
 from pipeline_ops.listen.dispatch import Dispatch
 from pipeline_ops.listen.doors import Doors, Sender
@@ -155,3 +157,36 @@ def test_a_transaction_that_fails_keeps_nothing(tmp_path: Path) -> None:
             store.run(insert)
             store.run(insert)
         assert store.rows("SELECT * FROM run") == []
+
+
+@pytest.mark.parametrize("security", ["none", "starttls", "tls"])
+def test_an_alert_goes_by_mail_and_the_password_only_over_tls(
+    tmp_path: Path, security: str
+) -> None:
+    tls = create_tls(tmp_path / "tls")
+    mail = MailServer(security, tls.server_chain)
+    with mail.start() as server:
+        options = {
+            "host": "127.0.0.1",
+            "port": server.server_address[1],
+            "security": security,
+            "ca_bundle": str(tls.ca_bundle),
+            "from": "pipeline@contoso.com",
+            "to": ["finance@contoso.com"],
+        }
+        if security != "none":
+            options |= {"username": "pipeline", "password": "canary-mail-password"}
+        alert = Alert(7, "email 1", "run_failed", "line one\nBcc: x@y", "Ünreachable", "run-1", 0.0)
+        assert send(alert, Channel("email 1", "email", frozenset(), options), tmp_path) == ""
+        stranger = Channel(
+            "email 1", "email", frozenset(), {**options, "ca_bundle": certifi.where()}
+        )
+        told = send(alert, stranger, tmp_path)
+        server.shutdown()
+    assert ("CERTIFICATE_VERIFY_FAILED" in told) is (security != "none")
+    assert "Subject: [d365fo-tableau] line one Bcc: x@y" in mail.mails[0]
+    assert "Message-ID: <run-1-7@d365fo-tableau>" in mail.mails[0]
+    said = [line.split()[0].upper() for line in mail.said]
+    assert ("AUTH" in said) is (security != "none")
+    if security == "starttls":
+        assert said.index("STARTTLS") < said.index("AUTH")

@@ -110,6 +110,11 @@ def test_a_pipeline_runs_a_job_or_blocks(
             id="half a reference",
         ),
         pytest.param(
+            {**_D365, "alerts": [{**_EMAIL, "security": "none", "password": "hunter2-short"}]},
+            "a password would travel in clear",
+            id="a password without TLS",
+        ),
+        pytest.param(
             {**_D365, "tls": {"certificate": "no.pem", "key": "no.pem"}},
             "tls.certificate names 'no.pem', which is no file",
             id="no certificate",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -307,6 +309,35 @@ def test_events_during_a_downtime_are_repeated_by_tableau(listener: Listener, si
     listener.start()
     until(lambda: closed(listener), "the incident's end")
     assert site.refreshes(luid) == [1, 0]
+
+
+def test_r01_killed_after_the_refresh_was_asked_for_and_before_that_was_noted(
+    new_listener: Callable[..., Listener], site: Site
+) -> None:
+    """The answer that died with the process: Tableau queues no second one, and its job is found."""
+    listener = new_listener(tableau=site.settings())
+    name, luid = site.extract()
+    listener.start()
+    listener.stop()
+    site.server.refreshes.hold(name)
+    site.refresh(luid, wait=False)
+    until(lambda: site.server.jobs()[-1].started_at, "the refresh that the dead process began")
+    path = listener.folder / "var/listen/inbox.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute(
+            "INSERT INTO incident (datasource, name, run_id, state, event_at, attempts, next_at,"
+            " asked_at, intent, told, note) VALUES (?, ?, 'r-1', 'asking', ?, 1, 0, ?, 1, 1, ?)",
+            (luid, name, time.time() - 60, time.time(), site.server.site_id),
+        )
+    listener.start()
+    until(lambda: incidents(listener) == ["running"], "the job")
+    assert listener.inbox("SELECT job_id, attempts FROM incident") == [
+        (site.server.jobs()[-1].id, 1)
+    ]
+    site.server.refreshes.let_go(name)
+    until(lambda: closed(listener), "the incident's end")
+    assert site.refreshes(luid) == [0]
+    assert endings(listener) == ["recovered"]
 
 
 @pytest.mark.parametrize("trial", range(6))

@@ -20,7 +20,7 @@ from pipeline_ops.listen.doors import D365, EVENT_GRID, TABLEAU, Sender
 from pipeline_ops.listen.settings_schema import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline_core.secrets.resolve import Use
@@ -238,11 +238,20 @@ def _check(settings: ListenSettings) -> None:
     Raises:
         ConfigError: something does not go together.
     """
-    if not settings.senders:
+    _check_senders(settings.senders)
+    _check_pipelines(settings.pipelines)
+    for channel in settings.alerts:
+        if "password" in channel.options and channel.options.get("security") == "none":
+            message = f"alert {channel.name}: a password would travel in clear; use starttls or tls"
+            raise ConfigError(message)
+
+
+def _check_senders(senders: Sequence[Sender]) -> None:
+    if not senders:
         message = "nobody may call: set url_secrets under tableau, d365 or event_grid"
         raise ConfigError(message)
     owners: dict[str, str] = {}
-    for sender in settings.senders:
+    for sender in senders:
         for secret in sender.secrets:
             if not _URL_SECRET.fullmatch(secret):
                 message = (
@@ -256,12 +265,15 @@ def _check(settings: ListenSettings) -> None:
                     "own, or one can speak for the other"
                 )
                 raise ConfigError(message)
-    names = [pipeline.name for pipeline in settings.pipelines]
+
+
+def _check_pipelines(pipelines: Sequence[Pipeline]) -> None:
+    names = [pipeline.name for pipeline in pipelines]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:
         message = f"two pipelines are named {', '.join(sorted(doubled))}"
         raise ConfigError(message)
-    for pipeline in settings.pipelines:
+    for pipeline in pipelines:
         if pipeline.longest_s < pipeline.quiet_s:
             message = f"pipeline {pipeline.name}: coalesce.longest is less than coalesce.quiet"
             raise ConfigError(message)

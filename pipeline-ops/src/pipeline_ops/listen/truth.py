@@ -112,20 +112,21 @@ def _datasource(server: TSC.Server, datasource: str) -> TSC.DatasourceItem | Non
         raise
 
 
+def _of_extract(job_type: str | None) -> bool:
+    return "extract" in str(job_type).lower()
+
+
 def _jobs(
     server: TSC.Server, datasource: str, title: str, event_at: datetime
 ) -> tuple[str | None, JobResult | None]:
     """A refresh that is not over, and the latest that is."""
     options = TSC.RequestOptions(pagesize=1000)  # type: ignore[no-untyped-call]
-    operators = TSC.RequestOptions.Operator
     since = (event_at - _BEFORE).astimezone(UTC).strftime(_TIME)
-    for name, operator, value in (
-        ("jobType", operators.Equals, "RefreshExtract"),
-        ("createdAt", operators.GreaterThanOrEqual, since),
-    ):
-        options.filter.add(TSC.Filter(name, operator, value))  # type: ignore[no-untyped-call]
+    # Not by jobType: servers spell it in more than one way (RefreshExtract, refresh_extracts).
+    later = TSC.RequestOptions.Operator.GreaterThanOrEqual
+    options.filter.add(TSC.Filter("createdAt", later, since))  # type: ignore[no-untyped-call]
     found: list[TSC.BackgroundJobItem] = list(TSC.Pager(server.jobs, options))  # type: ignore[arg-type]
-    listed = [job for job in found if job.title == title]
+    listed = [job for job in found if job.title == title and _of_extract(job.type)]
     listed.sort(key=lambda job: job.created_at, reverse=True)
     for job in listed[:_MOST_ASKED]:
         try:
@@ -134,7 +135,7 @@ def _jobs(
             if job_purged(str(error.code)):
                 continue
             raise
-        if known.datasource_id is not None and known.datasource_id.lower() != datasource:
+        if (known.datasource_id or "").lower() not in ("", datasource):
             continue
         result = classify(known)
         if result is None:
