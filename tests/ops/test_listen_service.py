@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from pipeline_ops.listen.dispatch import Dispatch
 from pipeline_ops.listen.doors import Doors, Sender
 from pipeline_ops.listen.events import receive
 from pipeline_ops.listen.inbox import Inbox
-from pipeline_ops.listen.service import Loop
+from pipeline_ops.listen.service import Loop, tidy
 from pipeline_ops.listen.settings import Channel, load
 from pipeline_ops.listen.store import Store
 
@@ -140,8 +141,13 @@ def test_what_was_settled_long_ago_is_forgotten_and_nothing_else(tmp_path: Path)
             inbox.put(events)
         Dispatch(store, settings).step(10.0)
         inbox.mark([2], "waiting")
-        assert inbox.forget(before=3.0) == 2
+        for name in ("old", "new"):
+            log = tmp_path / f"{name}.log"
+            log.touch()
+            os.utime(log, times=(2.0, 2.0) if name == "old" else (4.0, 4.0))
+        tidy(store, tmp_path, before=3.0)
         assert [one.seq for one in inbox.latest()] == [2, 4]
+        assert [path.name for path in tmp_path.glob("*.log")] == ["new.log"]
 
 
 def test_an_inbox_that_is_no_database_is_told(tmp_path: Path) -> None:

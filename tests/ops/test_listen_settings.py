@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,9 +14,10 @@ from tests.ops.listening import COMMAND, D365_SECRET, TABLEAU_SECRET
 from pipeline_core.errors import ConfigError
 from pipeline_ops.listen.alerts import Alert, send
 from pipeline_ops.listen.settings import ABOUT, Backoff, Channel, load
+from pipeline_ops.listen.settings_schema import SCHEMA
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 _D365 = {"d365": {"url_secrets": [D365_SECRET]}}
 _PIPELINE = {"name": "finance", "events": [{"event": "X"}]}
@@ -134,6 +137,20 @@ def test_a_secret_in_clear_in_a_file_for_everybody_is_refused(tmp_path: Path) ->
     with pytest.raises(ConfigError, match="chmod o-r it, or write a secret:// reference"):
         load(written(tmp_path, _D365, mode=0o644))
     assert load(written(tmp_path, _D365, mode=0o640))
+
+
+def test_every_setting_is_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs/listen.md").read_text()
+
+    def names(schema: dict[str, Any]) -> Iterator[str]:
+        for name, inner in schema.get("properties", {}).items():
+            yield name
+            yield from names(inner)
+        for inner in (schema.get("items"), *schema.get("allOf", []), schema.get("then")):
+            if isinstance(inner, dict):
+                yield from names(inner)
+
+    assert [name for name in names(SCHEMA) if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_check_tells_what_was_understood(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from pipeline_ops.project import find_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from starlette.routing import BaseRoute
 
@@ -215,7 +216,7 @@ class Service:
             next_at = pipelines.step(now)
             if now - tidied_at > _TIDY_EVERY_S:
                 tidied_at = now
-                _tidy(work, now - settings.keep_days * _DAY_S)
+                tidy(work, settings.state_dir / "logs", now - settings.keep_days * _DAY_S)
             for loop in others:
                 loop.wake()
             return next_at
@@ -268,12 +269,15 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _tidy(store: Store, before: float) -> None:
-    """Forget what was settled long ago; the ledger keeps it."""
+def tidy(store: Store, logs: Path, before: float) -> None:
+    """Forget what was settled before an instant, and logs of that age; the ledger keeps it all."""
     Inbox(store).forget(before)
     store.run("DELETE FROM alert WHERE state != 'new' AND made_at < ?", before)
     store.run("DELETE FROM incident WHERE state = 'closed' AND event_at < ?", before)
     store.run("DELETE FROM run WHERE state != 'running' AND began_at < ?", before)
+    for log in logs.glob("*.log"):
+        if log.stat().st_mtime < before:
+            log.unlink(missing_ok=True)
 
 
 def _told(settings: ListenSettings) -> dict[str, object]:
