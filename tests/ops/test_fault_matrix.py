@@ -188,11 +188,15 @@ def pipe(folder: Path, environment: Mapping[str, str], **more: str) -> dict[str,
 
 
 def rows(path: Path, columns: str) -> list[list[object]]:
+    """Of a copy: hyperd may write into a file that it only reads, and a seal would be broken."""
+    copy = path.parent / "copies" / path.name
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copyfile(path, copy)
     with (
         HyperProcess(
             Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters={"log_config": ""}
         ) as process,
-        Connection(process.endpoint, path) as connection,
+        Connection(process.endpoint, copy) as connection,
     ):
         found: list[list[object]] = connection.execute_list_query(
             f'SELECT {columns} FROM "Extract"."Extract" ORDER BY "_audit_row_hash"'  # noqa: S608 - our own columns
