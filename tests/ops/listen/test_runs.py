@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ops.conftest import finance
-from tests.ops.listening import D365_SECRET, until, vendor_invoice
+from tests.ops.listen.conftest import finance
+from tests.ops.listen.listening import D365_SECRET, until, vendor_invoice
 
 from pipeline_core.ledger import Ledger
 from pipeline_ops.listen.coalesce import Waiting, starts_at, wants
@@ -24,7 +24,7 @@ from pipeline_ops.listen.settings import Backoff, Pipeline, Trigger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.ops.listening import Listener
+    from tests.ops.listen.listening import Listener
 
 _SEED = 20261124
 

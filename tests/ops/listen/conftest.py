@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.ops.listening import (
+from tests.ops.listen.listening import (
     CANARIES,
     D365_SECRET,
     GRID_SECRET,
@@ -14,7 +14,7 @@ from tests.ops.listening import (
     Listener,
     sweep,
 )
-from tests.ops.tableau_site import (
+from tests.ops.listen.tableau_site import (
     LISTEN_TOKEN,
     TEST_TOKEN,
     TOKEN_VALUE,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 import yaml
-from tests.ops.listening import TABLEAU_SECRET, refresh_event, until
-from tests.ops.tableau_site import (
+from tests.ops.listen.listening import TABLEAU_SECRET, refresh_event, until
+from tests.ops.listen.tableau_site import (
     TOKEN_VALUE,
     AlertReceiver,
     MailServer,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.ops.listening import Listener
+    from tests.ops.listen.listening import Listener
 
     from target_tableau_hyper.tableau.session import TableauSession
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 import yaml
-from tests.ops.listening import COMMAND, TABLEAU_FORMER, TABLEAU_SECRET, until
+from tests.ops.listen.listening import COMMAND, TABLEAU_FORMER, TABLEAU_SECRET, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.ops.listening import Listener
-    from tests.ops.tableau_site import Site
+    from tests.ops.listen.listening import Listener
+    from tests.ops.listen.tableau_site import Site
 
 NEXT_SECRET = "canaryTableauUrlSecretAAAAAAAAAAAAAAAAAAA02"
 _CANARIES = (TABLEAU_SECRET, TABLEAU_FORMER, NEXT_SECRET)

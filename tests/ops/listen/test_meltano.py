@@ -7,13 +7,13 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.e2e.meltano import PROJECT, Meltano
-from tests.ops.listening import COMMAND, until, vendor_invoice
+from tests.ops.listen.listening import COMMAND, until, vendor_invoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.ops.listening import Listener
+    from tests.ops.listen.listening import Listener
 
     from contoso_sandbox.contoso import Contoso
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
 from tableauhyperapi import Connection, CreateMode, HyperProcess, Telemetry
-from tests.ops.listening import TABLEAU_FORMER, TABLEAU_SECRET
+from tests.ops.listen.listening import TABLEAU_FORMER, TABLEAU_SECRET
 from tests.target.faults import Fault, xml_error
 
 if TYPE_CHECKING:

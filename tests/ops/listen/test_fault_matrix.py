@@ -20,8 +20,8 @@ import pytest
 import requests
 from cryptography.fernet import Fernet
 from tableauhyperapi import Connection, HyperProcess, Telemetry
-from tests.ops.conftest import finance
-from tests.ops.listening import (
+from tests.ops.listen.conftest import finance
+from tests.ops.listen.listening import (
     CANARIES,
     COMMAND,
     D365_SECRET,
@@ -38,7 +38,7 @@ from pipeline_core.ledger import Ledger
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.ops.listening import Listener
+    from tests.ops.listen.listening import Listener
 
     from contoso_sandbox.contoso import Contoso
 

@@ -12,9 +12,9 @@ import pytest
 import requests
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from tests.ops.conftest import finance
-from tests.ops.listening import D365_SECRET, until, vendor_invoice
-from tests.ops.tableau_site import MailServer
+from tests.ops.listen.conftest import finance
+from tests.ops.listen.listening import D365_SECRET, until, vendor_invoice
+from tests.ops.listen.tableau_site import MailServer
 
 from contoso_sandbox.serving import HttpsServer
 from contoso_sandbox.tls import create_tls
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
-    from tests.ops.listening import Listener
-    from tests.ops.tableau_site import AlertReceiver, Site
+    from tests.ops.listen.listening import Listener
+    from tests.ops.listen.tableau_site import AlertReceiver, Site
 
 
 def test_further_routes_stand_beside_the_secret_ones(tmp_path: Path) -> None:

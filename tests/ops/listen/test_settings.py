@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.ops.listening import COMMAND, D365_SECRET, TABLEAU_SECRET
+from tests.ops.listen.listening import COMMAND, D365_SECRET, TABLEAU_SECRET
 
 from pipeline_core.errors import ConfigError
 from pipeline_ops.listen.alerts import Alert, send
@@ -140,7 +140,7 @@ def test_a_secret_in_clear_in_a_file_for_everybody_is_refused(tmp_path: Path) ->
 
 
 def test_every_setting_is_in_the_documentation() -> None:
-    text = (Path(__file__).parents[2] / "docs/listen.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/listen.md").read_text()
 
     def names(schema: dict[str, Any]) -> Iterator[str]:
         for name, inner in schema.get("properties", {}).items():

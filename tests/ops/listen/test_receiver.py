@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 import requests
-from tests.ops.conftest import finance
-from tests.ops.listening import (
+from tests.ops.listen.conftest import finance
+from tests.ops.listen.listening import (
     COMMAND,
     D365_SECRET,
     GRID_SECRET,
