@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-from tableauhyperapi import HyperProcess, Telemetry
+from tests.hyper_reader import hyper_reader
 
 from contoso_sandbox.model import AxType
 
@@ -41,15 +40,9 @@ def published_rows(
     file: Path, key: tuple[str, ...], scratch: Path, *, table: str = "Extract"
 ) -> Rows:
     """Every row of a table, read by a PostgreSQL client on hyperd's own socket."""
-    parameters = {"log_config": "", "domain_socket_dir": str(scratch)}
-    with HyperProcess(Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters=parameters) as hyperd:
-        port = hyperd.endpoint.connection_descriptor.rpartition(".")[2]
-        with psycopg.connect(
-            host=str(scratch), port=port, user="tableau_internal_user", dbname=str(file)
-        ) as connection:
-            cursor = connection.execute(f'SELECT * FROM "Extract"."{table}"'.encode())  # noqa: S608
-            names = [column.name for column in cursor.description or ()]
-            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    with hyper_reader(scratch) as reader:
+        names, found = reader.table(file, f'SELECT * FROM "Extract"."{table}"')  # noqa: S608
+    rows = [dict(zip(names, row, strict=True)) for row in found]
     return by_key(rows, key)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from contoso_sandbox.contoso import Contoso
 
 PROJECT = Path(__file__).parents[2]
@@ -23,6 +25,7 @@ class Meltano:
     contoso: Contoso
     home: Path
     entities: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def extracts(self) -> Path:
@@ -48,6 +51,7 @@ class Meltano:
             "XDG_STATE_HOME": str(self.home / "state"),
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "1",
+            **self.variables,
         }
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

@@ -36,7 +36,7 @@ class Refreshing(Meltano):
 @pytest.fixture
 def meltano(new_contoso: Callable[..., Contoso], tmp_path: Path) -> Meltano:
     wanted = {"workbooks": ["default/Payables dashboard"]}
-    return Refreshing(new_contoso(), tmp_path / "home", ("VendorsV2",), wanted)
+    return Refreshing(new_contoso(), tmp_path / "home", ("VendorsV2",), wanted=wanted)
 
 
 def refreshes(contoso: Contoso) -> list[int | None]:

@@ -62,6 +62,10 @@ D365FO_CLIENT = Peer("d365fo-client", "0.3.7", constraints=("mcp<2",), any_pytho
 TABLEAU_API_LIB = Peer("tableau-api-lib", "0.1.50")
 #: MIT, by Tableau. Reads and edits documents and packages that Tableau Desktop wrote.
 DOCUMENT_API = Peer("tableaudocumentapi", "0.11")
+#: SDK; Elastic-2.0 (run as it is, nothing of it is ours). Emits every type that PostgreSQL has.
+TAP_POSTGRES = Peer("meltanolabs-tap-postgres", "0.10.0")
+#: SDK; Apache-2.0. Infers its schema from the rows.
+TAP_JSONL = Peer("tap-jsonl", "0.3.1")
 
 
 @functools.cache

@@ -7,12 +7,14 @@ a job. The certificate is checked: ``requests`` finds the throw-away authority b
 
 from __future__ import annotations
 
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tableauhyperapi import Connection, CreateMode, HyperProcess, Telemetry
 from tests.interop.peers import TABLEAU_API_LIB
 from tests.interop.strangers import read_with
+from tests.target.dependents import EXTRACT_TDS
 
 from contoso_sandbox.contoso import Contoso
 
@@ -28,8 +30,8 @@ def contoso(contoso_home: Callable[..., Path]) -> Iterator[Contoso]:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two extracts, one row in the first and two in the second."""
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """Two extracts, one row in the first and two in the second; one over a database."""
     folder = tmp_path_factory.mktemp("extracts")
     first, second = folder / "first.hyper", folder / "second.hyper"
     telemetry = Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU
@@ -40,11 +42,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
                 connection.execute_command(
                     f'CREATE TABLE "Extract"."Extract" AS SELECT * FROM (VALUES {values}) v(k, a)'  # noqa: S608 - ours
                 )
-    return first, second
+    package = folder / "sourced.tdsx"
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("x.tds", EXTRACT_TDS)
+        archive.write(first, "Data/x.hyper")
+    return first, second, package
 
 
 @pytest.fixture(scope="module")
-def seen(contoso: Contoso, files: tuple[Path, Path]) -> dict[str, Any]:
+def seen(contoso: Contoso, files: tuple[Path, Path, Path]) -> dict[str, Any]:
     contoso.tableau.add_token("stranger", "its secret")
     return read_with(
         TABLEAU_API_LIB,
@@ -68,6 +74,7 @@ def test_publishes_and_overwrites_one_data_source(seen: dict[str, Any]) -> None:
 
 
 def test_refreshes_and_follows_the_job(seen: dict[str, Any]) -> None:
+    assert seen["nothing to refresh"] == 409
     assert seen["refreshed"] == 202
     assert seen["job"]["finishCode"] == "0"
 

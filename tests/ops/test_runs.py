@@ -59,6 +59,16 @@ def test_show_lists_the_events_of_one_run(path: Path) -> None:
     assert missing.stderr.splitlines()[-1].startswith("d365fo-tableau: the ledger has no run run-9")
 
 
+def test_list_takes_failures_that_have_no_intent(path: Path) -> None:
+    with Ledger(path, run_id="run-4", actor="tap-d365fo") as ledger:
+        ledger.append("partition.failed", stream="VendorsV2", company="demf", error="DeniedError")
+        ledger.append("run.failed", partitions=1)
+    listed = run(path, "list")
+    assert listed.returncode == 0, listed.stderr
+    assert "run-4" in listed.stdout
+    assert "failed" in listed.stdout.splitlines()[-1]
+
+
 def test_verify_finds_tampering(path: Path) -> None:
     assert "chain unbroken" in run(path, "verify").stdout
     db = sqlite3.connect(path)

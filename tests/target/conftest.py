@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import shutil
 import signal
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
-from tableauhyperapi import (  # type: ignore[import-untyped, unused-ignore]
-    HyperProcess,
-    Telemetry,
-)
+from tests.hyper_reader import hyper_reader
 from tests.target.commands import Commands
 from tests.target.dependents import Dependents
 from tests.target.faults import Faulty
@@ -28,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.hyper_reader import HyperReader
     from tests.target.harness import Rows
 
 
@@ -58,39 +53,16 @@ def extracts(tmp_path: Path) -> Extracts:
 
 
 @pytest.fixture(scope="session")
-def hyperd_socket() -> Iterator[tuple[str, int]]:
-    """A hyperd of the tests' own, reached over the PostgreSQL protocol by psycopg."""
-    with HyperProcess(
-        Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters={"log_config": ""}
-    ) as process:
-        descriptor = str(process.endpoint.connection_descriptor)
-        directory, _, socket = descriptor.removeprefix("tab.domain://").partition("/domain/")
-        yield directory, int(socket.rpartition(".")[2])
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HyperReader]:
+    """Reads extracts through psycopg."""
+    with hyper_reader(tmp_path_factory.mktemp("copies")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
-def query(
-    hyperd_socket: tuple[str, int], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Path, str], list[tuple[Any, ...]]]:
-    """Ask a copy of a .hyper file a question, through psycopg."""
-    copies = tmp_path_factory.mktemp("copies")
-    directory, port = hyperd_socket
-    numbers = itertools.count()
-
-    def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
-        # A name of its own: hyperd may still hold the former file of a name for a moment.
-        copy = copies / f"{next(numbers)}.hyper"
-        shutil.copyfile(path, copy)
-        with psycopg.connect(
-            host=directory,
-            port=port,
-            user="tableau_internal_user",
-            dbname=str(copy),
-            autocommit=True,
-        ) as connection:
-            return connection.execute(sql.encode()).fetchall()
-
-    return ask
+def query(reader: HyperReader) -> Callable[[Path, str], list[tuple[Any, ...]]]:
+    """Ask a copy of a .hyper file a question."""
+    return reader.ask
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from contoso_sandbox.tableau.workbooks import Workbook
     from target_tableau_hyper.extract.engine import Engine
 
-_TDS = """<?xml version='1.0' encoding='utf-8' ?>
+#: A data source with an extract of its own, over a database: what can be refreshed.
+EXTRACT_TDS = """<?xml version='1.0' encoding='utf-8' ?>
 <datasource formatted-name='x' inline='true' version='18.1'>
  <connection class='federated'>
   <named-connections><named-connection caption='x' name='x'>
@@ -62,7 +63,7 @@ class Dependents:
         """A data source whose data come from a database; returns its LUID."""
         package = self.directory / f"{next(self._numbers)}.tdsx"
         with zipfile.ZipFile(package, "w") as archive:
-            archive.writestr("x.tds", _TDS)
+            archive.writestr("x.tds", EXTRACT_TDS)
             archive.write(self.hyper(*values), "Data/x.hyper")
         item = TSC.DatasourceItem(project_id or self.project_id(), name=name)
         with self.tableau.client() as client:

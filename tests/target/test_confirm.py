@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
-from tests.target.faults import Fault
+from tests.target.faults import Fault, xml_error
 from tests.target.messages import record, schema, state
 
+from pipeline_core.errors import TransientError
+from target_tableau_hyper.delivery import confirm
 from target_tableau_hyper.delivery.stamping import run_of, stamped, without_stamp
 from target_tableau_hyper.tableau.datasources import find_datasource
 
@@ -154,8 +157,60 @@ def test_l09_a_publish_whose_answer_is_lost_is_found_done(
     assert publishes(tableau) == 1
     assert rows(tableau.server.hyper_file("gl")) == rows(extracts.path("gl"))
     tableau.server.requests.clear()
+    # Whether nobody has published after us, before we saw it done, is not known: once more.
     assert extracts.run(FIRST) == ['{"run":1}']
-    assert publishes(tableau) == 0
+    assert publishes(tableau) == 1
+    assert extracts.run(FIRST) == ['{"run":1}']
+    assert publishes(tableau) == 1
+
+
+PURGED = Fault("GET", "/jobs/", status=404, body=xml_error("404031"), times=99)
+
+
+def test_a_purged_job_is_believed_by_our_stamp_and_made_sure_of_by_the_next_run(
+    extracts: Extracts, tableau: Tableau
+) -> None:
+    tableau.faulty.faults = [replace(PURGED)]
+    assert extracts.run(FIRST) == ['{"run":1}']
+    assert extracts.manifest("gl")["delivered"]["updated_at"] == ""
+    tableau.faulty.faults = []
+    tableau.server.requests.clear()
+    extracts.run(FIRST)
+    extracts.run(FIRST)
+    assert publishes(tableau) == 1
+
+
+def test_a_purged_job_that_failed_does_not_pass_for_done_by_what_somebody_else_published(
+    extracts: Extracts,
+    tableau: Tableau,
+    rows: Rows,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    extracts.run([SCHEMA, *rows_of("x"), state({"run": 0})])
+    theirs = tmp_path / "theirs.hyper"
+    theirs.write_bytes(extracts.path("gl").read_bytes())
+    monkeypatch.setattr(confirm, "EFFECT_WAIT_S", 1.0)
+
+    def intrude(session: Any, name: str, project: TSC.ProjectItem) -> Any:  # noqa: ANN401
+        with tableau.client() as server:
+            item = TSC.DatasourceItem(project_id=str(project.id), name=name)
+            server.datasources.publish(item, theirs, TSC.Server.PublishMode.Overwrite)
+        found = find_datasource(session, name, project)
+        assert found is not None
+        found.description = None  # as it was before our job, which failed
+        return found
+
+    tableau.faulty.faults = [replace(PURGED)]
+    _after_jobs(
+        monkeypatch, "target_tableau_hyper.delivery.confirm.find_datasource", intrude, always=True
+    )
+    with pytest.raises(TransientError, match="does not show what job"):
+        extracts.run(FIRST, publish="overwrite")
+    monkeypatch.undo()
+    tableau.faulty.faults = []
+    extracts.run(FIRST)
+    assert rows(tableau.server.hyper_file("gl")) == rows(extracts.path("gl"))
 
 
 def test_l09_without_its_stamp_it_is_published_again_with_the_same_effect(
@@ -233,8 +288,10 @@ def test_what_somebody_publishes_right_after_the_job_is_not_taken_for_ours(  # n
     assert rows(tableau.server.hyper_file("gl")) == rows(extracts.path("gl"))
 
 
-def _after_jobs(monkeypatch: pytest.MonkeyPatch, name: str, instead: Callable[..., Any]) -> None:
-    """Let the look at a data source that follows a job be another one."""
+def _after_jobs(
+    monkeypatch: pytest.MonkeyPatch, name: str, instead: Callable[..., Any], *, always: bool = False
+) -> None:
+    """Let the look at a data source that follows a job, or every later one, be another one."""
     module, _, function = name.rpartition(".")
     target = __import__(module, fromlist=[function])
     real, jobs = getattr(target, function), {"seen": False}
@@ -248,7 +305,7 @@ def _after_jobs(monkeypatch: pytest.MonkeyPatch, name: str, instead: Callable[..
 
     def look(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         if jobs["seen"]:
-            jobs["seen"] = False
+            jobs["seen"] = always
             return instead(*args, **kwargs)
         return real(*args, **kwargs)
 

@@ -11,64 +11,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.target.harness import Extracts
+from tests.target.journal import (
+    BALANCE,
+    GOOD,
+    LINES,
+    REFERS,
+    SHORT,
+    VENDORS,
+    gone,
+    line,
+    results,
+    vendor,
+)
 from tests.target.messages import record, schema, state
 
 from pipeline_core.errors import ConfigError, IntegrityError
 from pipeline_core.ledger import Ledger
-from target_tableau_hyper.controls.settings import ControlSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from tests.target.harness import Rows, Tableau
-
-LINES = schema(
-    "lines",
-    {
-        "id": {"type": "integer"},
-        "entry": {"type": ["null", "string"]},
-        "company": {"type": ["null", "string"]},
-        "amount": {"type": ["null", "number"]},
-        "vendor": {"type": ["null", "string"]},
-    },
-    keys=["id"],
-)
-VENDORS = schema(
-    "vendors",
-    {"company": {"type": "string"}, "vendor": {"type": "string"}},
-    keys=["company", "vendor"],
-)
-
-BALANCE = {"type": "balance", "stream": "lines", "amount": "amount", "by": ["company", "entry"]}
-REFERS = {
-    "type": "references",
-    "stream": "lines",
-    "columns": ["company", "vendor"],
-    "refers_to": "vendors",
-}
-
-
-def line(number: int, entry: str, amount: str, vendor: str | None = None) -> dict[str, Any]:
-    values = {"id": number, "entry": entry, "company": "usmf", "amount": Decimal(amount)}
-    return record("lines", {**values, "vendor": vendor})
-
-
-def gone(number: int) -> dict[str, Any]:
-    return record("lines", {"id": number, "_sdc_deleted_at": "2026-01-01T00:00:00Z"})
-
-
-def vendor(name: str) -> dict[str, Any]:
-    return record("vendors", {"company": "usmf", "vendor": name})
-
-
-GOOD = [LINES, line(1, "J1", "0.10"), line(2, "J1", "0.20"), line(3, "J1", "-0.30")]
-SHORT = [LINES, line(4, "J2", "100"), line(5, "J2", "-99.99")]
-
-
-def results(extracts: Extracts, stream: str = "lines") -> dict[str, dict[str, Any]]:
-    return {result["name"]: result for result in extracts.manifest(stream)["controls"]}
-
 
 # -- balance ---------------------------------------------------------------------------------------
 
@@ -122,12 +86,60 @@ def test_a_tolerance_is_taken(extracts: Extracts) -> None:
         extracts.run(SHORT, controls={"journals": {**BALANCE, "tolerance": 0.009}})
 
 
+def test_a_tolerance_may_be_tiny(extracts: Extracts) -> None:
+    short = [LINES, line(1, "J", "1"), line(2, "J", "-0.9999995")]
+    extracts.run(short, controls={"journals": {**BALANCE, "tolerance": "0.0000005"}})
+    with pytest.raises(IntegrityError, match="do not balance"):
+        extracts.run(short, controls={"journals": {**BALANCE, "tolerance": "0.0000004"}})
+
+
+def test_entries_of_any_size_add_up_exactly(extracts: Extracts) -> None:
+    huge = "9" * 36
+    lines = [line(i, "J", huge) for i in range(20)]
+    back = [line(100 + i, "J", f"-{huge}") for i in range(20)]
+    extracts.run([LINES, *lines, *back], controls={"journals": BALANCE})
+    with pytest.raises(IntegrityError, match=r"1 of 1 entries .* \(the first: usmf, J\)"):
+        extracts.run([LINES, line(0, "J", huge[:-1] + "8")], controls={"journals": BALANCE})
+
+
 def test_a_line_that_is_deleted_unbalances_its_entry_softly_too(extracts: Extracts) -> None:
     controls = {"journals": BALANCE}
     extracts.run(GOOD, controls=controls, hard_delete=False)
     with pytest.raises(IntegrityError, match="do not balance"):
         extracts.run([LINES, gone(3)], controls=controls, hard_delete=False)
     extracts.run([LINES, gone(1), gone(2), gone(3)], controls=controls, hard_delete=False)
+
+
+def test_companies_in_either_case_are_one(extracts: Extracts) -> None:
+    messages = [LINES, line(1, "J1", "1"), line(2, "j1", "-1", company="USMF")]
+    extracts.run(messages, controls={"journals": BALANCE})
+    assert results(extracts)["journals"]["checked"] == 1
+    with pytest.raises(
+        IntegrityError, match=r"2 of 2 entries .* \(the first: USMF, j1; usmf, J1\)"
+    ):
+        extracts.run(messages, controls={"journals": {**BALANCE, "ignore_case": False}})
+    extracts.run([LINES, line(2, "j1", "-2", company="USMF")], controls={})
+    with pytest.raises(IntegrityError, match=r"1 of 1 entries .* \(the first: USMF, J1\)"):
+        extracts.run([LINES, line(3, "J1", "0")], controls={"journals": BALANCE})
+
+
+def test_so_they_are_in_sums_of_any_size(extracts: Extracts) -> None:
+    huge = "9" * 36
+    one = [line(i, "J", huge) for i in range(20)]
+    other = [line(100 + i, "j", f"-{huge}", company="USMF") for i in range(19)]
+    with pytest.raises(IntegrityError, match=r"1 of 1 entries .* \(the first: USMF, J\)"):
+        extracts.run([LINES, *one, *other], controls={"journals": BALANCE})
+
+
+@pytest.mark.parametrize("name", ["total", "k0", "difference", "sum", 'a"b'])
+def test_columns_may_have_any_name(extracts: Extracts, name: str) -> None:
+    properties = {"id": {"type": "integer"}, name: {"type": "string"}, "v": {"type": "number"}}
+    control = {"type": "balance", "stream": "odd", "amount": "v", "by": [name, "id"]}
+    with pytest.raises(IntegrityError, match=r"1 of 1 entries .* \(the first: A, 1\)"):
+        extracts.run(
+            [schema("odd", properties), record("odd", {"id": 1, name: "A", "v": Decimal("0.1")})],
+            controls={"odd": control},
+        )
 
 
 AMOUNT = st.decimals(min_value=-1000, max_value=1000, places=2)
@@ -195,75 +207,90 @@ def test_a_vendor_that_is_removed_leaves_lines_behind(extracts: Extracts) -> Non
         extracts.run([VENDORS, record("vendors", removed)], controls=controls)
 
 
-def test_a_stream_that_never_came_cannot_be_checked(extracts: Extracts) -> None:
-    with pytest.raises(IntegrityError, match="there is no extract of vendors"):
-        extracts.run([LINES, line(1, "J", "1", "V-1")], controls={"vendors": REFERS})
+def test_a_pass_of_before_does_not_speak_for_another_state(
+    extracts: Extracts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lines passed; then vendors alone were changed, under a warning; lines come unchanged."""
+    warns = {"vendors": {**REFERS, "on_failure": "warn"}}
+    lines = [LINES, line(1, "J", "1", "V-1")]
+    extracts.run([VENDORS, vendor("V-1"), *lines], controls=warns)
+    removed = {"company": "usmf", "vendor": "V-1", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    extracts.run([VENDORS, record("vendors", removed)], controls=warns)
+    assert results(extracts, "vendors")["vendors"]["outcome"] == "warned"
+    caplog.clear()
+    extracts.run(lines, controls=warns)
+    assert "control 'vendors' warned" in caplog.text
+    assert results(extracts)["vendors"]["outcome"] == "warned"
 
 
-# -- max_drop and not_empty ------------------------------------------------------------------------
+def test_nor_for_what_changed_while_it_was_off(extracts: Extracts) -> None:
+    lines = [LINES, line(1, "J", "1", "V-1")]
+    extracts.run([VENDORS, vendor("V-1"), *lines], controls={"vendors": REFERS})
+    removed = {"company": "usmf", "vendor": "V-1", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    extracts.run([VENDORS, record("vendors", removed)])
+    with pytest.raises(IntegrityError, match="control 'vendors' failed"):
+        extracts.run(lines, controls={"vendors": REFERS})
 
 
-def many(count: int) -> list[dict[str, Any]]:
-    return [LINES, *(line(i, f"J{i}", "1.00") for i in range(count))]
+TYPES = {
+    "text": {"type": "string"},
+    "whole": {"type": "integer"},
+    "money": {"type": "string", "format": "x-singer.decimal"},
+    "flag": {"type": "boolean"},
+    "day": {"type": "string", "format": "date"},
+    "moment": {"type": "string", "format": "date-time"},
+    "hour": {"type": "string", "format": "time"},
+}
+VALUES: dict[str, Any] = {
+    "text": "1",
+    "whole": 1,
+    "money": "1.00",
+    "flag": True,
+    "day": "2026-01-01",
+    "moment": "2026-01-01T00:00:00Z",
+    "hour": "10:00:00",
+}
+ALIKE = [{"text"}, {"whole", "money"}, {"flag"}, {"day", "moment"}, {"hour"}]
 
 
-def test_a_table_that_shrinks_too_much_is_held_up_and_can_be_accepted(extracts: Extracts) -> None:
-    controls = {"drop": {"type": "max_drop", "stream": "*", "rows": 0.2, "totals": {}}}
-    config: dict[str, Any] = {"controls": controls, "load_method": "overwrite"}
-    extracts.run(many(100), **config)
-    extracts.run(many(120), **config)
-    extracts.run(many(100), **config)
-    with pytest.raises(IntegrityError, match="'drop: lines' failed: lines fell from 100 to 79"):
-        extracts.run(many(79), **config)
-    extracts.run(many(79), **config, accept_drop=["lines"])
-    assert "accepted" in results(extracts)["drop: lines"]["saying"]
-    extracts.run(many(1), **config)  # fewer than a hundred rows may go at once
-
-
-def test_totals_that_fall(extracts: Extracts) -> None:
-    drop = {"type": "max_drop", "stream": "lines", "totals": {"amount": "0.5"}, "min_rows": 0}
-    extracts.run([LINES, line(1, "J", "-100")], controls={"drop": drop})
-    extracts.run([LINES, line(1, "J", "-50")], controls={"drop": drop})
-    with pytest.raises(IntegrityError, match=r"the sum of amount of lines fell by 52\.0 %"):
-        extracts.run([LINES, line(1, "J", "-24")], controls={"drop": drop})
-
-
-def test_a_table_without_rows(extracts: Extracts) -> None:
-    controls = {"rows": {"type": "not_empty", "stream": "lines"}}
-    with pytest.raises(IntegrityError, match="lines has 0 rows, fewer than 1"):
-        extracts.run([LINES], controls=controls)
-    extracts.run(GOOD, controls=controls)
-    controls["rows"]["min_rows"] = 4  # type: ignore[assignment]
-    with pytest.raises(IntegrityError, match="3 rows, fewer than 4"):
-        extracts.run(GOOD, controls=controls)
-
-
-# -- sql -------------------------------------------------------------------------------------------
-
-
-def test_any_query_that_must_return_nothing(extracts: Extracts) -> None:
-    query = "SELECT * FROM {lines} l JOIN {vendors} v ON l.vendor = v.vendor WHERE amount > 100;"
-    controls = {"large": {"type": "sql", "query": query}}
-    extracts.run([*GOOD, VENDORS, vendor("V-1")], controls=controls)
-    with pytest.raises(IntegrityError, match="1 rows of lines and vendors are against it"):
-        extracts.run([LINES, line(9, "J9", "100.01", "V-1")], controls=controls)
+def test_what_can_be_the_same_can_refer(extracts: Extracts) -> None:
+    controls = {}
+    for column in TYPES:
+        for target in TYPES:
+            if any({column, target} <= alike for alike in ALIKE):
+                refers = {"stream": "odd", "refers_to": "odd", "refers_to_columns": [target]}
+                name = f"{column} to {target}"
+                controls[name] = {"type": "references", "columns": [column], **refers}
+    extracts.run([schema("odd", TYPES, keys=["text"]), record("odd", VALUES)], controls=controls)
+    assert {r["outcome"] for r in results(extracts, "odd").values()} == {"passed"}
+    assert len(results(extracts, "odd")) == len(controls) == 11
 
 
 @pytest.mark.parametrize(
-    "sql",
+    ("column", "target", "holds", "other"),
     [
-        "SELEC * FROM {lines}",
-        "DELETE FROM {lines}",
-        "SELECT 1 FROM {lines}) q; DROP TABLE x; SELECT (1",
+        ("whole", "text", "BIGINT", "TEXT"),
+        ("text", "day", "TEXT", "DATE"),
+        ("day", "whole", "DATE", "BIGINT"),
+        ("flag", "whole", "BOOLEAN", "BIGINT"),
+        ("money", "moment", r"NUMERIC\(\d+,\d+\)", "TIMESTAMP WITH TIME ZONE"),
+        ("hour", "moment", "TIME", "TIMESTAMP WITH TIME ZONE"),
+        ("flag", "day", "BOOLEAN", "DATE"),
     ],
 )
-def test_a_query_that_is_none_is_told_and_changes_nothing(
-    extracts: Extracts, rows: Rows, sql: str
+def test_what_never_is_the_same_refers_to_nothing(
+    extracts: Extracts, column: str, target: str, holds: str, other: str
 ) -> None:
-    extracts.run(GOOD)
-    with pytest.raises(ConfigError, match="control 'q': hyperd does not understand the query"):
-        extracts.run([LINES, line(9, "J", "1")], controls={"q": {"type": "sql", "query": sql}})
-    assert len(rows(extracts.path("lines"))) == 3
+    control = {"type": "references", "stream": "odd", "columns": [column], "refers_to": "odd"}
+    message = (
+        f"control 'c': column '{column}' of stream 'odd' holds {holds} and '{target}' of 'odd' "
+        f"{other}, which never are the same"
+    )
+    with pytest.raises(ConfigError, match=message):
+        extracts.run(
+            [schema("odd", TYPES, keys=["text"]), record("odd", VALUES)],
+            controls={"c": {**control, "refers_to_columns": [target]}},
+        )
 
 
 # -- when they look --------------------------------------------------------------------------------
@@ -296,18 +323,6 @@ def test_a_warning_is_repeated_while_it_lasts(
     assert "control 'journals' warned" in caplog.text
 
 
-def test_controls_of_other_streams_wait_and_slips_are_told(
-    extracts: Extracts, caplog: pytest.LogCaptureFixture
-) -> None:
-    extracts.run(GOOD)
-    slip = {**BALANCE, "stream": "linse"}
-    extracts.run([VENDORS, vendor("V-1")], controls={"journals": BALANCE, "slip": slip})
-    assert "looks at stream 'linse', of which there is no extract; did you mean 'lines'" in (
-        caplog.text
-    )
-    assert extracts.manifest("vendors")["controls"] == []
-
-
 def test_all_failures_are_told_at_once(extracts: Extracts) -> None:
     with pytest.raises(IntegrityError) as caught:
         extracts.run(
@@ -316,46 +331,3 @@ def test_all_failures_are_told_at_once(extracts: Extracts) -> None:
         )
     assert "control 'journals' failed" in str(caught.value)
     assert "control 'any' failed" in str(caught.value)
-
-
-# -- settings --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("control", "message"),
-    [
-        ({"type": "balance", "amount": "a", "by": ["b"]}, "controls.c: stream must be a name"),
-        ({**BALANCE, "by": []}, "by must be a list of names"),
-        ({**BALANCE, "tolerance": "much"}, "tolerance must be a number"),
-        ({**BALANCE, "tolerance": -1}, "tolerance must be a number of zero or more"),
-        ({**BALANCE, "total": "x"}, "total means nothing to type balance"),
-        ({**REFERS, "refers_to_columns": ["a"]}, "must be as many as columns"),
-        ({**REFERS, "required": "yes"}, "required must be true or false"),
-        ({"type": "max_drop", "stream": "x"}, "must say how much may go"),
-        ({"type": "max_drop", "stream": "x", "totals": 1}, "must map columns to shares"),
-        ({"type": "not_empty", "stream": "x", "min_rows": -1}, "min_rows must be a whole number"),
-        ({"type": "sql", "query": "SELECT 1"}, "must name at least one stream"),
-    ],
-)
-def test_settings_that_are_wrong(control: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        ControlSettings.from_config({"controls": {"c": control}, "accept_drop": []})
-
-
-@pytest.mark.parametrize(
-    ("control", "message"),
-    [
-        ({**BALANCE, "amount": "amuont"}, "no column 'amuont'; did you mean 'amount'"),
-        ({**BALANCE, "amount": "entry"}, "column 'entry' of stream 'lines' holds TEXT, no amounts"),
-        ({**REFERS, "refers_to": "lines", "refers_to_columns": ["company", "x"]}, "no column 'x'"),
-        ({"type": "max_drop", "stream": "lines", "totals": {"id": 1}, "min_rows": 0}, "has no sum"),
-    ],
-)
-def test_columns_that_do_not_exist(
-    extracts: Extracts, control: dict[str, Any], message: str
-) -> None:
-    extracts.run(GOOD)
-    with pytest.raises(ConfigError, match=f"control 'c': .*{message}"):
-        extracts.run([LINES, line(9, "J", "1")], controls={"c": control})
-    with pytest.raises(ConfigError, match=r"wrong settings: controls\.c\.type: must be one of"):
-        extracts.run(GOOD, controls={"c": {**control, "type": "magic"}})

@@ -34,7 +34,7 @@ def test_integers_beyond_64_bits_become_decimals_and_stay_so(
     extracts.run([INTEGER, *(record("s", {"id": i, "n": 2**62 + i}) for i in (2, 3)),
                   record("s", {"id": 4, "n": -(2**64)})])  # fmt: skip
     extracts.run([INTEGER, record("s", {"id": 5, "n": 7}), record("s", {"id": 6, "n": None})])
-    assert types(extracts)["n"] == "NUMERIC(38,2)"
+    assert types(extracts)["n"] == "NUMERIC(38,0)"
     assert rows(extracts.path("s")) == [
         (1, Decimal(2**63 - 1)),
         (2, Decimal(2**62 + 2)),
@@ -43,6 +43,13 @@ def test_integers_beyond_64_bits_become_decimals_and_stay_so(
         (5, Decimal(7)),
         (6, None),
     ]
+
+
+def test_they_may_take_all_the_digits_that_there_are(extracts: Extracts, rows: Rows) -> None:
+    extracts.run([INTEGER, record("s", {"id": 1, "n": 10**38 - 1}), record("s", {"id": 2, "n": 1})])
+    assert [row[1] for row in rows(extracts.path("s"))] == [10**38 - 1, 1]
+    with pytest.raises(DataError, match=r'column .n., key \{"id":3\}'):
+        extracts.run([INTEGER, record("s", {"id": 3, "n": 10**38})])
 
 
 def test_a_fraction_is_no_integer_even_then(extracts: Extracts) -> None:

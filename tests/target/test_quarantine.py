@@ -108,6 +108,40 @@ def test_the_row_that_was_there_stays_as_it_was(
     assert found == {1: "2024-01-01", 2: "2024-01-02"}
 
 
+WIDE = 2**70
+
+
+@pytest.mark.parametrize("method", ["upsert", "overwrite"])
+def test_a_row_with_a_key_of_more_than_64_bits_stays(
+    extracts: Extracts, rows: Rows, method: str
+) -> None:
+    extracts.run([SCHEMA, row(1), row(WIDE, day="2024-01-01")], load_method=method)
+    whole = [{**message, "version": 7} for message in (row(1), row(WIDE, day="soon"))]
+    activate = {"type": "ACTIVATE_VERSION", "stream": "gl", "version": 7}
+    extracts.run([SCHEMA, *whole, activate], load_method=method)
+    assert [int(found[0]) for found in rows(extracts.path("gl"))] == [1, WIDE]
+
+
+@pytest.mark.parametrize("config", [{}, {"stream_maps": {"gl": {"fixed": "'x'"}}}])
+@pytest.mark.parametrize("stray", [record("gl", {"day": "2024-01-01"}), row(None), row(10**40)])
+def test_one_without_a_key_could_be_any_so_no_row_passes_for_absent(
+    extracts: Extracts, rows: Rows, stray: dict[str, Any], config: dict[str, Any]
+) -> None:
+    extracts.run([SCHEMA, row(1), row(2), row(3)])
+    whole = [{**message, "version": 7} for message in (row(1, day="2024-01-01"), stray)]
+    activate = {"type": "ACTIVATE_VERSION", "stream": "gl", "version": 7}
+    extracts.run([SCHEMA, *whole, activate], **config)
+    found = {row[0]: str(row[1]) for row in rows(extracts.path("gl"))}
+    assert found == {1: "2024-01-01", 2: "None", 3: "None"}
+    extracts.run([SCHEMA, whole[0], activate])
+    assert [row[0] for row in rows(extracts.path("gl"))] == [1]
+
+
+def test_it_is_kept_without_what_the_target_adds(extracts: Extracts) -> None:
+    extracts.run([SCHEMA, row(3, day="soon")], add_record_metadata=True)
+    assert [line["record"] for line in aside(extracts)] == [{"id": 3, "day": "soon"}]
+
+
 def test_many_of_them_cost_one_pass(extracts: Extracts, rows: Rows) -> None:
     messages = [row(i, day="soon" if i % 2 else "2024-01-01") for i in range(6_000)]
     extracts.run([SCHEMA, *messages])

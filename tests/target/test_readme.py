@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from docs.claims import unproved
 from docs.settings_tables import main, renewed, table
 
 from target_tableau_hyper.settings import CONFIG_JSONSCHEMA
@@ -14,6 +15,24 @@ README = Path(__file__).parents[2] / "target-tableau-hyper" / "README.md"
 
 def test_settings_table_is_current() -> None:
     assert main(["--check", str(README)]) == 0
+
+
+def test_every_claim_beside_other_tools_links_to_a_test_that_is_there() -> None:
+    claims, without = unproved(README)
+    assert claims > 10
+    assert without == []
+
+
+def test_a_claim_without_a_test_is_found(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text("def test_yes() -> None: ...\n")
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "## Beside other tools\n\n| | us | shown by |\n|---|---|---|\n"
+        "| one | yes | [test_yes](test_a.py) |\n| two | yes | [test_no](test_a.py) |\n"
+        "| three | yes | [test_yes](gone.py) |\n| four | yes | |\n\n## Next\n\n| no | claim |\n"
+    )
+    claims, without = unproved(readme)
+    assert (claims, [row.split("|")[1].strip() for row in without]) == (4, ["two", "three", "four"])
 
 
 def test_outdated_table_is_told_and_renewed(

@@ -15,8 +15,10 @@ from tests.target.messages import record, schema, state
 
 from contoso_sandbox.serving import HttpsServer
 from contoso_sandbox.tableau import TableauServer
+from contoso_sandbox.tableau.scopes import allows
 from pipeline_core.errors import AuthError, ConfigError
 from target_tableau_hyper.settings_identity import ConnectedApp, PersonalToken, identity_of
+from target_tableau_hyper.tableau import identity
 from target_tableau_hyper.tableau.identity import credentials
 
 if TYPE_CHECKING:
@@ -100,6 +102,36 @@ def test_a_connected_app_publishes(
     assert [r.status for r in tableau.server.requests if "signout" in r.path] == [204]
 
 
+def test_a_connected_app_may_do_all_that_a_run_asks_for(
+    extracts: Extracts, tableau: Tableau, app_config: dict[str, Any]
+) -> None:
+    everything = {
+        **app_config,
+        "tableau_project": "Made/By us",
+        "create_project": True,
+        "tags": ["finance"],
+    }
+    extracts.run(RUN, **everything)
+    extracts.run([*RUN[:-1], record("gl", {"id": 9}), RUN[-1]], **everything)
+    assert extracts.manifest("gl")["delivered"]["how"] == "update"
+    (found,) = tableau.server.datasources()
+    assert set(found.tags) == {"finance"}
+    assert all(request.status < 400 for request in tableau.server.requests), tableau.server.requests
+    scopes = frozenset(identity._SCOPES)  # noqa: SLF001
+    assert allows(scopes, "POST", "/api/3.26/sites/s/datasources/d/refresh")
+    assert allows(scopes, "POST", "/api/3.26/sites/s/workbooks/w/refresh")
+    assert allows(scopes, "PUT", "/api/3.26/sites/s/jobs/j")
+
+
+def test_a_scope_that_is_missing_is_told(
+    extracts: Extracts, app_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scopes = tuple(s for s in identity._SCOPES if s != "tableau:file_uploads:create")  # noqa: SLF001
+    monkeypatch.setattr(identity, "_SCOPES", scopes)
+    with pytest.raises(AuthError, match="does the connected app lack the scope"):
+        extracts.run(RUN, **app_config)
+
+
 def test_a_connected_app_signs_in_again_with_a_new_token(
     extracts: Extracts, tableau: Tableau, app_config: dict[str, Any]
 ) -> None:
@@ -116,6 +148,18 @@ def test_a_connected_app_that_is_not_right_is_refused(
     with pytest.raises(AuthError, match=r"was refused for connected app .*tableau_username"):
         extracts.run(RUN, **wrong)
     assert not re.search(r"eyJ[\w-]+\.eyJ", caplog.text)
+
+
+def test_l07_a_connected_app_is_not_told_of_tokens(
+    extracts: Extracts, tableau: Tableau, app_config: dict[str, Any]
+) -> None:
+    tableau.faulty.faults = [
+        Fault("GET", "/projects", status=401, body=ENDED),
+        Fault("PUT", "/fileUploads/", status=401, body=ENDED),
+    ]
+    with pytest.raises(AuthError, match="check the scopes that the connected app") as caught:
+        extracts.run(RUN, **app_config)
+    assert "another process signs in with the same token" not in str(caught.value)
 
 
 def test_l07_two_processes_with_one_token_stop_instead_of_fighting(

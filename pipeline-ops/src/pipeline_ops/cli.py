@@ -12,10 +12,13 @@ from pipeline_core.edge import run_guarded
 from pipeline_core.errors import ConfigError
 from pipeline_core.ledger import Ledger
 from pipeline_core.run_id import current_run_id
+from pipeline_ops.check.cli import check
 from pipeline_ops.listen.cli import listen
 from pipeline_ops.listen.webhooks_cli import webhooks
+from pipeline_ops.preview.cli import preview
 from pipeline_ops.runs import summarise
 from pipeline_ops.secrets_cli import secrets
+from pipeline_ops.status.cli import status
 
 _NAME = "d365fo-tableau"
 
@@ -43,6 +46,9 @@ def cli() -> None:
 cli.add_command(secrets)
 cli.add_command(listen)
 cli.add_command(webhooks)
+cli.add_command(check)
+cli.add_command(preview)
+cli.add_command(status)
 
 
 @cli.group()

@@ -56,6 +56,7 @@ def summarise(events: Iterable[Event]) -> list[RunSummary]:
         elif event.event.endswith(".intent"):
             run.open_intents[event.seq] = event.event.removesuffix(".intent")
         elif event.event.endswith((".verified", ".failed")):
-            run.open_intents.pop(int(body["intent"]), None)
+            if "intent" in body:  # the run itself, and a partition, fail without one
+                run.open_intents.pop(int(body["intent"]), None)
             run.failed = run.failed or event.event.endswith(".failed")
     return list(runs.values())

@@ -56,6 +56,18 @@ class Tally:
         if len(self._waiting) >= _FOLD_ROWS:
             self.fold()
 
+    def add_batch(self, records: int, sums: Mapping[str, Decimal]) -> None:
+        """Count records that came together, none of them a deletion.
+
+        Args:
+            records: How many.
+            sums: Of their number columns; those that are not known count for nothing.
+        """
+        self.records += records
+        for name, amount in sums.items():
+            if name in self._totals:
+                self._totals[name] = EXACT.add(self._totals[name], amount)
+
     def fold(self) -> None:
         """Add up what waits."""
         rows, self._waiting = self._waiting, []

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from target_tableau_hyper.controls.look import Book, Look, sealed_book
+from target_tableau_hyper.controls.look import Book, Look, closest, sealed_book
 from target_tableau_hyper.controls.runner import ControlRun
 from target_tableau_hyper.extract.compaction import Density
 from target_tableau_hyper.extract.engine import start_engine
@@ -24,7 +24,7 @@ from target_tableau_hyper.failpoints import reach
 from target_tableau_hyper.run import TEST_STREAM
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from target_tableau_hyper.extract.engine import Engine
@@ -75,6 +75,7 @@ class _Work:
             rows=self.merged.expected.rows,
             totals=self.merged.expected.totals,
             before=self.old,
+            extract=self.store.extract,
             changed=True,
         )
 
@@ -184,7 +185,9 @@ class Loader:
             work.staged.stream: work.book() for work in merged if work.staged.stream != TEST_STREAM
         }
         settings = self._run.settings
-        controls = settings.controls.controls(tuple(books))
+        sums = {stream: tuple(book.totals) for stream, book in books.items()}
+        controls = settings.controls.controls(sums)
+        self._tell_missing_sums(sums)
         if not controls or not books:
             return {}
         on_disk = stores_in(settings.output_dir.resolve())
@@ -207,6 +210,17 @@ class Loader:
             now=self._now,
             run_id=self._run.run_id,
         ).check(controls)
+
+    def _tell_missing_sums(self, sums: Mapping[str, Sequence[str]]) -> None:
+        """A column that no stream has may be one of another run, or a slip of the pen."""
+        known = dict.fromkeys(column for columns in sums.values() for column in columns)
+        for name, column in self._run.settings.controls.without_sum(sums):
+            hint = closest(column, known)
+            tell = self._run.logger.warning if hint else self._run.logger.info
+            tell(
+                "control %r looks at column %r, of which no stream of this run has a sum%s",
+                *(name, column, hint),
+            )
 
     def _seal(self, work: _Work) -> tuple[Sealed, Path | None]:
         """Prove a copy; the path is the copy, or ``None`` where nothing changed."""

@@ -22,6 +22,9 @@ from target_tableau_hyper.extract.staging import SegmentWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
+
+    import pyarrow as pa
 
     from target_tableau_hyper.target import HyperTarget
 
@@ -72,6 +75,8 @@ class HyperSink(Sink):
             budget=run.budget,
         )
         run.add_writer(stream_name, self.writer)
+        if self.staged.quarantine and self.include_sdc_metadata_properties:
+            self.staged.quarantine.added = RECORD_METADATA
         self._target = target
         self._reader = target.message_reader
         self._keys = tuple(self.key_properties)
@@ -87,14 +92,23 @@ class HyperSink(Sink):
 
     def take(self, record: dict[str, Any], message: dict[str, Any]) -> None:
         """Store one record that no map touches: the short way past the SDK's per-record steps."""
-        for key in self._keys:
-            if key not in record:
-                if self.writer.reject(record, key, "the record lacks its key property"):
-                    return
-                self._refuse_missing_key(record)
         if not self._plain:
             self._add_sdc_metadata_to_record(record, message, {})
         self._store(record, message.get("version"))
+
+    def take_batch(self, batch: pa.RecordBatch, version: int | None) -> dict[str, Decimal] | None:
+        """Store the rows of a file, whole columns at a time.
+
+        Returns:
+            The sums of the number columns; ``None``, and nothing stored, where the rows have to be
+            looked at one by one.
+        """
+        if not self._plain:
+            return None
+        sums = self.writer.add_batch(batch, version=version)
+        if sums is not None and version is not None:
+            self.staged.received_version(version)
+        return sums
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """Store one record that came through stream maps or flattening."""
@@ -117,6 +131,11 @@ class HyperSink(Sink):
     def _store(self, record: dict[str, Any], version: int | None) -> None:
         if version is not None:
             self.staged.received_version(version)
+        for key in self._keys:
+            if key not in record:
+                if self.writer.reject(record, key, "the record lacks its key property"):
+                    return
+                self._refuse_missing_key(record)
         self.writer.add(
             record,
             version=version,
@@ -155,8 +174,7 @@ class HyperSink(Sink):
         record[AUDIT_LOADED_AT] = run.started_at
 
     def _singer_validate_message(self, record: dict[str, Any]) -> None:
-        if any(key not in record for key in self._keys):
-            self._refuse_missing_key(record)
+        """Nothing: keys are looked for where a record is stored, whichever way it came."""
 
     def _refuse_missing_key(self, record: dict[str, Any]) -> None:
         missing = ", ".join(repr(key) for key in self._keys if key not in record)

@@ -17,7 +17,7 @@ from singer_sdk.target_base import Target
 
 from pipeline_core.errors import ConfigError, DataError, ReaderGoneError, TerminatedError
 from pipeline_core.secrets.resolve import resolve_secrets, secret_settings
-from target_tableau_hyper.batches import records_of
+from target_tableau_hyper.batches import check_form, jsonl_records, parquet_batches, rows_of
 from target_tableau_hyper.extract.schema import DELETED_AT, columns_of
 from target_tableau_hyper.finish import finish_run
 from target_tableau_hyper.reader import MessageReader
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     import click
+    import pyarrow as pa
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
 
@@ -240,8 +241,13 @@ class HyperTarget(Target):
             self.version_in_hand = message_dict.get("version")
             self.deleted_at_in_hand = record.get(DELETED_AT)
             super()._process_record_message(message_dict)
-        self._counted += 1
-        if self._counted % _PROGRESS_RECORDS == 0:
+        self._count(1)
+
+    def _count(self, records: int) -> None:
+        """Tell of progress every so many records."""
+        before = self._counted // _PROGRESS_RECORDS
+        self._counted += records
+        if self._counted // _PROGRESS_RECORDS != before:
             self._tell_progress()
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
@@ -268,15 +274,41 @@ class HyperTarget(Target):
             message = f"a BATCH of stream {stream!r} came before its SCHEMA"
             raise RecordBeforeSchemaError(message)
         storage = (self.config.get("batch_config") or {}).get("storage")
-        for record, size, file in records_of(message_dict, self._raw_schemas[stream][0], storage):
-            self.message_reader.line_bytes, self.message_reader.batch_file = size, file
-            if record.get(DELETED_AT) is not None:
-                # A file has every column for every row; a deletion has but its key.
-                record = {name: value for name, value in record.items() if value is not None}  # noqa: PLW2901
-            self._process_record_message(
-                {"type": "RECORD", "stream": stream, "record": record, "version": version}
-            )
-        self.message_reader.batch_file = None
+        reader = self.message_reader
+        if check_form(message_dict):
+            for batch, reader.batch_file in parquet_batches(message_dict, storage):
+                self._process_arrow_batch(stream, batch, version, reader.batch_file)
+        else:
+            for record, reader.line_bytes, reader.batch_file in jsonl_records(
+                message_dict, storage
+            ):
+                self._process_record_of_file(stream, record, version)
+        reader.batch_file = None
+
+    def _process_arrow_batch(
+        self, stream: str, batch: pa.RecordBatch, version: int | None, file: str
+    ) -> None:
+        """Count and store the rows of a Parquet file, as they are where nothing touches them."""
+        lane = self._lanes.get(stream)
+        sums = lane[0].take_batch(batch, version) if lane is not None else None
+        if lane is not None and sums is not None:
+            lane[1].add_batch(batch.num_rows, sums)
+            self._count(batch.num_rows)
+            return
+        schema = self._raw_schemas[stream][0]
+        for record, self.message_reader.line_bytes in rows_of(batch, stream, schema, file):
+            self._process_record_of_file(stream, record, version)
+
+    def _process_record_of_file(
+        self, stream: str, record: dict[str, Any], version: int | None
+    ) -> None:
+        """Take a record of a file as if it had come in a message of its own."""
+        if record.get(DELETED_AT) is not None:
+            # A file has every column for every row; a deletion has but its key.
+            record = {name: value for name, value in record.items() if value is not None}
+        self._process_record_message(
+            {"type": "RECORD", "stream": stream, "record": record, "version": version}
+        )
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Judge the figures of a STATE and keep it: it goes out when its rows are safe."""

@@ -22,8 +22,8 @@ NAME = "Ledger by a stranger"
 
 
 def main(*arguments: str) -> dict[str, Any]:
-    """Publish a file, overwrite it, refresh, look, delete."""
-    url, site, token, secret, first, second = arguments
+    """Publish a file, overwrite it, look; publish what has a source, refresh that; delete."""
+    url, site, token, secret, first, second, package = arguments
     config = {
         "contoso": {
             "server": url,
@@ -46,7 +46,9 @@ def main(*arguments: str) -> dict[str, Any]:
     seen["listed"] = get_datasources_dataframe(connection)["name"].tolist()
     seen["found"] = connection.query_data_source(luid).json()["datasource"]
     seen["connections"] = connection.query_data_source_connections(luid).json()["connections"]
-    refresh = connection.update_data_source_now(luid)
+    seen["nothing to refresh"] = connection.update_data_source_now(luid).status_code
+    sourced = connection.publish_data_source(package, f"{NAME}, sourced", project)
+    refresh = connection.update_data_source_now(sourced.json()["datasource"]["id"])
     seen["refreshed"] = refresh.status_code
     job = refresh.json()["job"]["id"]
     while "completedAt" not in (state := connection.query_job(job).json()["job"]):

@@ -13,6 +13,7 @@ from tableauhyperapi import Connection, HyperProcess, SchemaName, TableName, Tel
 from contoso_sandbox.model import AxType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from contoso_sandbox.contoso import Contoso
@@ -112,8 +113,16 @@ def _places(hyperd: HyperProcess, datasource: str, file: Path) -> list[Place]:
 
 
 def _amount(contoso: Contoso, entity_set: EntitySet) -> str | None:
-    """The amount with the largest sum; where all are zero (the GL balances), the liveliest one."""
+    """The amount with the largest sum; where all are zero (the GL balances), the liveliest one.
+
+    Quantities, rates and percentages count where there is nothing that is called an amount.
+    """
     names = [p.name for p in entity_set.properties if p.ax_type is AxType.REAL]
+    amounts = [name for name in names if "Amount" in name]
+    return _liveliest(contoso, entity_set, amounts) or _liveliest(contoso, entity_set, names)
+
+
+def _liveliest(contoso: Contoso, entity_set: EntitySet, names: Sequence[str]) -> str | None:
     if not names:
         return None
     for figure in ('abs(sum("{}"))', 'sum(abs("{}"))'):

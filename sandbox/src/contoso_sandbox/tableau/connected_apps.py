@@ -7,6 +7,7 @@ Rules of the help page "Configure Connected Apps with Direct Trust": HS256, the 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from contoso_sandbox.tableau.times import Clock
 
 _LONGEST_LIFE = timedelta(minutes=10)
+#: "Access Scopes for Connected Apps": a resource, and one of six actions or all of them.
+_SCOPE = re.compile(r"tableau:[a-z_]+:(create|read|run|update|download|delete|\*)")
 _CLAIMS = ("iss", "exp", "jti", "aud", "sub", "scp")
 
 
@@ -44,8 +47,8 @@ class ConnectedApps:
             "INSERT INTO connected_app VALUES (?, ?, ?)", (secret_id, client_id, secret)
         )
 
-    def user_of(self, token: str) -> User:
-        """The user whom ``token`` speaks for.
+    def user_of(self, token: str) -> tuple[User, frozenset[str]]:
+        """The user whom ``token`` speaks for, and its scopes.
 
         Raises:
             RestError: 401001, the token is not good, no longer, or was used before.
@@ -59,7 +62,7 @@ class ConnectedApps:
             self._database.execute(
                 "INSERT INTO used_jti VALUES (?, ?)", (claims["jti"], to_rest(self._clock()))
             )
-        return user
+        return user, frozenset(claims["scp"])
 
     def _claims(self, token: str) -> dict[str, Any]:
         try:
@@ -86,7 +89,7 @@ class ConnectedApps:
             not timedelta(0) < left <= _LONGEST_LIFE
             or not isinstance(scopes, list)
             or not scopes
-            or not all(str(scope).startswith("tableau:") for scope in scopes)
+            or not all(_SCOPE.fullmatch(str(scope)) for scope in scopes)
         ):
             raise errors.sign_in_failed()
         return claims

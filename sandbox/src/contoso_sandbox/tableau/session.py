@@ -34,11 +34,13 @@ class Session:
         token: What travels in ``X-Tableau-Auth``.
         user: Who signed in.
         expires_at: The end that the clock brings; use does not postpone it.
+        scopes: What a connected app's token was for; ``None`` where the user may do what they may.
     """
 
     token: str
     user: User
     expires_at: datetime
+    scopes: frozenset[str] | None = None
 
 
 class Sessions:
@@ -72,7 +74,7 @@ class Sessions:
         self._lifetime = lifetime
         database.create(
             "CREATE TABLE IF NOT EXISTS session (token TEXT PRIMARY KEY, user_id TEXT,"
-            " access_token TEXT, expires_at TEXT)"
+            " access_token TEXT, expires_at TEXT, scopes TEXT)"
         )
 
     def sign_in(self, credentials: Node) -> Session:
@@ -86,7 +88,8 @@ class Sessions:
             raise errors.sign_in_failed()
         token = credentials.get("jwt")
         if token is not None:
-            return self._open(self._apps.user_of(token), None)
+            user, scopes = self._apps.user_of(token)
+            return self._open(user, None, scopes)
         token_name = credentials.get("personalAccessTokenName")
         if token_name is not None:
             secret = credentials.get("personalAccessTokenSecret") or ""
@@ -97,7 +100,9 @@ class Sessions:
             raise errors.bad_request(detail)
         return self._open(self._accounts.by_password(name, credentials.get("password") or ""), None)
 
-    def _open(self, user: User, access_token: str | None) -> Session:
+    def _open(
+        self, user: User, access_token: str | None, scopes: frozenset[str] | None = None
+    ) -> Session:
         expires_at = self._clock() + self._lifetime
         token = f"{_random()}|{secrets.token_urlsafe(24)}|{self._site.id}"
         with self._database.transaction():
@@ -106,10 +111,16 @@ class Sessions:
                     "DELETE FROM session WHERE access_token = ?", (access_token,)
                 )
             self._database.execute(
-                "INSERT INTO session VALUES (?, ?, ?, ?)",
-                (token, user.id, access_token, to_rest(expires_at)),
+                "INSERT INTO session VALUES (?, ?, ?, ?, ?)",
+                (
+                    token,
+                    user.id,
+                    access_token,
+                    to_rest(expires_at),
+                    None if scopes is None else " ".join(sorted(scopes)),
+                ),
             )
-        return Session(token, user, expires_at)
+        return Session(token, user, expires_at, scopes)
 
     def require(self, token: str | None) -> Session:
         """The open session of a request.
@@ -122,7 +133,9 @@ class Sessions:
         row = self._database.row("SELECT * FROM session WHERE token = ?", (token,))
         if row is None or from_rest(row["expires_at"]) <= self._clock():
             raise errors.session_over()
-        return Session(token, self._accounts.user(row["user_id"]), from_rest(row["expires_at"]))
+        scopes = None if row["scopes"] is None else frozenset(row["scopes"].split())
+        user = self._accounts.user(row["user_id"])
+        return Session(token, user, from_rest(row["expires_at"]), scopes)
 
     def sign_out(self, session: Session) -> None:
         """End the session."""

@@ -1,18 +1,20 @@
-"""Controls on figures that need no query: ``max_drop`` and ``not_empty``."""
+"""Controls on figures: ``max_drop`` and ``not_empty``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError
 from target_tableau_hyper.controls.finding import Finding
+from target_tableau_hyper.extract.figures import ZERO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+    from decimal import Decimal
 
-    from target_tableau_hyper.controls.look import Book, Look
+    from target_tableau_hyper.controls.look import Look
+    from target_tableau_hyper.extract.figures import Figures
 
 #: Fewer rows than this may go at once: one of four is no catastrophe.
 FEW_ROWS = 100
@@ -41,17 +43,29 @@ class MaxDrop:
         """What it looks at."""
         return (self.stream,)
 
+    def of_columns(self, columns: Collection[str]) -> MaxDrop | None:
+        """Without totals of other columns; ``None`` where there is nothing left to compare."""
+        totals = {name: share for name, share in self.totals.items() if name in columns}
+        return replace(self, totals=totals) if totals or self.rows is not None else None
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What must have been loaded."""
+        return (self.stream,)
+
     def check(self, look: Look) -> Finding:
-        """Compare with the seal before.
+        """Compare with the extract before.
 
         Raises:
-            ConfigError: a column of ``totals`` has no sum.
+            ConfigError: a column of ``totals`` does not exist or has no sum.
         """
-        book = look.book(self.stream)
-        before = book.before
-        if before is None or before.rows < self.min_rows:
+        self._check_columns(look)
+        earlier = look.earlier()
+        was = earlier.figures(self.stream, self.totals) if earlier.knows(self.stream) else None
+        if was is None or was.rows < self.min_rows:
             return Finding(0, 0, f"{self.stream} has nothing to be compared with")
-        falls = [*self._rows(book, before.rows), *self._totals(book, before.figures.totals)]
+        now = look.figures(self.stream, self.totals)
+        falls = [*self._rows(was, now), *self._totals(was, now)]
         checked = len(self.totals) + (self.rows is not None)
         if falls and self.accepted:
             return Finding(checked, 0, f"{'; '.join(falls)}: accepted by accept_drop")
@@ -62,23 +76,29 @@ class MaxDrop:
         )
         return Finding(checked, len(falls), saying, [{"fall": fall} for fall in falls])
 
-    def _rows(self, book: Book, before: int) -> list[str]:
-        if self.rows is None or before - book.rows <= self.rows * before:
-            return []
-        return [f"{self.stream} fell from {before:,} to {book.rows:,} rows"]
-
-    def _totals(self, book: Book, before: Mapping[str, Decimal]) -> list[str]:
-        falls = []
-        for column, share in self.totals.items():
-            if column not in book.totals:
+    def _check_columns(self, look: Look) -> None:
+        look.columns(self.stream, tuple(self.totals))
+        sums = look.book(self.stream).totals
+        for column in self.totals:
+            if column not in sums:
                 message = (
                     f"column {column!r} of stream {self.stream!r} has no sum; it has "
-                    f"{', '.join(map(repr, book.totals)) or 'none'}"
+                    f"{', '.join(map(repr, sums)) or 'none'}"
                 )
                 raise ConfigError(message)
-            was, now = abs(before.get(column, Decimal(0))), abs(book.totals[column])
-            if was - now > share * was:
-                falls.append(f"the sum of {column} of {self.stream} fell by {_percent(was, now)}")
+
+    def _rows(self, was: Figures, now: Figures) -> list[str]:
+        if self.rows is None or was.rows - now.rows <= self.rows * was.rows:
+            return []
+        return [f"{self.stream} fell from {was.rows:,} to {now.rows:,} rows"]
+
+    def _totals(self, was: Figures, now: Figures) -> list[str]:
+        falls = []
+        for column, share in self.totals.items():
+            before, after = abs(was.totals.get(column, ZERO)), abs(now.totals[column])
+            if before - after > share * before:
+                fall = f"{(before - after) * 100 / before:.1f} %"
+                falls.append(f"the sum of {column} of {self.stream} fell by {fall}")
         return falls
 
 
@@ -99,13 +119,14 @@ class NotEmpty:
         """What it looks at."""
         return (self.stream,)
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What must have been loaded."""
+        return (self.stream,)
+
     def check(self, look: Look) -> Finding:
         """Count."""
-        rows = look.book(self.stream).rows
+        rows = look.figures(self.stream).rows
         few = rows < self.min_rows
         ending = f", fewer than {self.min_rows:,}" if few else ""
         return Finding(rows, int(few), f"{self.stream} has {rows:,} rows{ending}")
-
-
-def _percent(was: Decimal, now: Decimal) -> str:
-    return f"{(was - now) * 100 / was:.1f} %"

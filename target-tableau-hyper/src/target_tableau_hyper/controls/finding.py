@@ -8,11 +8,12 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """How a control came out."""
+    """How a control came out; ``NOT_CHECKED``: what it is about was never loaded."""
 
     PASSED = "passed"
     FAILED = "failed"
     WARNED = "warned"
+    NOT_CHECKED = "not_checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Result:
         at: ISO instant.
         run_id: The run that checked; where nothing changed since, an earlier one.
         definition: Hash of the control's settings: with others it is checked anew.
+        looked_at: Which state of each stream it saw, see :meth:`look.Book.state`; likewise.
     """
 
     name: str
@@ -58,3 +60,4 @@ class Result:
     at: str
     run_id: str
     definition: str
+    looked_at: dict[str, str] = field(default_factory=dict)

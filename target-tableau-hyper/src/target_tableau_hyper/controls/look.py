@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError
 from target_tableau_hyper.extract.engine import TABLE, quote
+from target_tableau_hyper.extract.figures import Figures, measure
 from target_tableau_hyper.extract.schema import DELETED_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -30,9 +31,10 @@ class Book:
         path: The file that holds it.
         is_sealed: Whether that is the sealed extract, which no hyperd may open.
         types: SQL type of each column.
-        rows: How many it has.
-        totals: Sum of every NUMERIC column.
+        rows: How many it has, those that are deleted softly included.
+        totals: Sum of every NUMERIC column, likewise.
         before: The seal that it had before this run; ``None`` for a new one.
+        extract: The sealed extract, as it was before this run, if it was.
         changed: Whether this run changed it.
     """
 
@@ -43,7 +45,21 @@ class Book:
     rows: int
     totals: Mapping[str, Decimal]
     before: Manifest | None
+    extract: Path
     changed: bool
+
+    def state(self, run_id: str) -> str:
+        """What tells this table from every other state of it: who wrote it, over which extract.
+
+        The digest of its file comes later than the controls.
+
+        Args:
+            run_id: Of the run that is going on.
+        """
+        before = self.before
+        if self.changed or before is None:
+            return f"{run_id} {before.sha256 if before else ''}"
+        return f"{before.run_id} {before.previous_sha256 or ''}"
 
 
 def sealed_book(extract: Path, manifest: Manifest) -> Book:
@@ -56,6 +72,7 @@ def sealed_book(extract: Path, manifest: Manifest) -> Book:
         rows=manifest.rows,
         totals=manifest.figures.totals,
         before=manifest,
+        extract=extract,
         changed=False,
     )
 
@@ -78,6 +95,7 @@ class Look:
         self._scratch = scratch
         self._copies: dict[str, Path] = {}
         self._numbers = 0
+        self._earlier: Look | None = None
 
     def knows(self, stream: str) -> bool:
         """Whether there is such a table."""
@@ -112,6 +130,31 @@ class Look:
             if numbers and not types[name].startswith(("NUMERIC", "BIGINT")):
                 message = f"column {name!r} of stream {stream!r} holds {types[name]}, no amounts"
                 raise ConfigError(message)
+
+    def figures(self, stream: str, totals: Collection[str] = ()) -> Figures:
+        """Rows of a table, and sums of those columns among ``totals`` that are NUMERIC."""
+        book = self.book(stream)
+        names = [name for name in book.totals if name in totals]
+        if DELETED_AT not in book.types:
+            return Figures(book.rows, {name: book.totals[name] for name in names})
+        with self.tables(stream) as (database, tables):
+            return measure(database, f"{tables[stream]} t", {name: quote(name) for name in names})
+
+    def earlier(self) -> Look:
+        """The same as it was before this run, without the streams that there were not.
+
+        Seals count rows that are deleted softly, so figures of before are read from the extract,
+        which is still in place while controls look: then both are counted in the same way,
+        whichever release wrote the seal and whatever was checked when it did.
+        """
+        if self._earlier is None:
+            books = {
+                stream: sealed_book(book.extract, book.before)
+                for stream, book in self._books.items()
+                if book.before is not None
+            }
+            self._earlier = Look(books, self._engine, self._scratch / "earlier")
+        return self._earlier
 
     @contextmanager
     def tables(self, *streams: str) -> Iterator[tuple[Database, dict[str, str]]]:

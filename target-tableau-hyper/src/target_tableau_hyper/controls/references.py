@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline_core.errors import ConfigError
 from target_tableau_hyper.controls.finding import Finding
 from target_tableau_hyper.extract.engine import listing, quote
 
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from target_tableau_hyper.controls.look import Look
 
 _EXAMPLES = 5
+
+#: Types that compare with one another, by the first word of their names; the others do with none.
+_SORTS = {
+    "BIGINT": "number",
+    "NUMERIC": "number",
+    "DOUBLE": "number",
+    "DATE": "day",
+    "TIMESTAMP": "day",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +49,16 @@ class References:
         """What it looks at."""
         return tuple(dict.fromkeys((self.stream, self.refers_to)))
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What must have been loaded."""
+        return (self.stream,)
+
     def check(self, look: Look) -> Finding:
         """Look up every reference.
 
         Raises:
-            ConfigError: a column does not exist.
+            ConfigError: a column does not exist, or is of a type that cannot refer to the other's.
         """
         look.columns(self.stream, self.columns)
         look.columns(self.refers_to, self.refers_to_columns)
@@ -51,10 +66,16 @@ class References:
         present, same = [], []
         for column, target in zip(self.columns, self.refers_to_columns, strict=True):
             is_text = types[column] == "TEXT"
+            if _sort(types[column]) != _sort(other[target]):
+                message = (
+                    f"column {column!r} of stream {self.stream!r} holds {types[column]} and "
+                    f"{target!r} of {self.refers_to!r} {other[target]}, which never are the same"
+                )
+                raise ConfigError(message)
             present.append(f"l.{quote(column)} IS NOT NULL")
             if is_text:
                 present.append(f"l.{quote(column)} <> ''")
-            fold = self.ignore_case and is_text and other[target] == "TEXT"
+            fold = self.ignore_case and is_text
             one, two = f"l.{quote(column)}", f"r.{quote(target)}"
             same.append(f"lower({one}) = lower({two})" if fold else f"{one} = {two}")
         refers = " AND ".join(present)
@@ -71,7 +92,7 @@ class References:
                 f"LIMIT {_EXAMPLES}"
             )
         examples = [
-            {**dict(zip(self.columns, map(str, row[:-1]), strict=True)), "rows": row[-1]}
+            {"rows": row[-1], **dict(zip(self.columns, map(str, row[:-1]), strict=True))}
             for row in rows
         ]
         return Finding(checked, found, self._saying(checked, found, examples), examples)
@@ -85,3 +106,9 @@ class References:
             f"{found:,} of {looked} refer by {', '.join(self.columns)} to rows that "
             f"{self.refers_to} does not have (the first: {first})"
         )
+
+
+def _sort(sql_type: str) -> str:
+    """What a type holds; hyperd compares values of one sort and no others."""
+    word = sql_type.partition("(")[0].split()[0]
+    return _SORTS.get(word, word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ from target_tableau_hyper.controls.finding import Finding, Outcome, Result
 from target_tableau_hyper.controls.look import closest
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Mapping, Sequence
 
     from pipeline_core.ledger import Ledger, NoLedger
@@ -38,7 +38,7 @@ class ControlRun:
         Args:
             look: The tables.
             brought: Streams of this run, with the seal that each had before.
-            known: All streams of which there is an extract, for messages.
+            known: All streams of which there is an extract, or will be.
             ledger: Where each result is recorded.
             logger: Where each is told.
             now: ISO instant.
@@ -46,7 +46,7 @@ class ControlRun:
         """
         self._look = look
         self._brought = brought
-        self._known = known
+        self._known = dict.fromkeys(known)
         self._ledger = ledger
         self._logger = logger
         self._now = now
@@ -65,13 +65,12 @@ class ControlRun:
         results: dict[str, list[dict[str, Any]]] = {stream: [] for stream in self._brought}
         failures = []
         for control in controls:
-            about = control.check.streams[0]
-            if not self._look.knows(about):
-                self._tell_unknown(control, about)
+            if self._known.keys().isdisjoint(control.check.about):
+                result = self._leave(control)
+            elif self._brought.keys().isdisjoint(control.check.streams):
                 continue
-            if self._brought.keys().isdisjoint(control.check.streams):
-                continue
-            result = self._earlier(control) or self._run(control)
+            else:
+                result = self._earlier(control) or self._run(control)
             for stream in control.check.streams:
                 if stream in results:
                     results[stream].append(asdict(result))
@@ -87,6 +86,19 @@ class ControlRun:
         outcome = Outcome.PASSED
         if finding.found:
             outcome = Outcome.FAILED if control.must_pass else Outcome.WARNED
+        level = logging.INFO if outcome is Outcome.PASSED else logging.WARNING
+        return self._told(control, finding, outcome, level)
+
+    def _leave(self, control: Control) -> Result:
+        """What was never loaded has nothing wrong; but a slip of the pen is to be seen."""
+        about = control.check.about
+        hint = self._hint(about)
+        names = f"stream{'s' if len(about) > 1 else ''} {' and '.join(map(repr, about))}"
+        saying = f"it looks at {names}, of which there is no extract{hint}"
+        level = logging.WARNING if hint else logging.INFO
+        return self._told(control, Finding(0, 0, saying), Outcome.NOT_CHECKED, level)
+
+    def _told(self, control: Control, finding: Finding, outcome: Outcome, level: int) -> Result:
         result = Result(
             control.name,
             control.kind,
@@ -98,18 +110,20 @@ class ControlRun:
             self._now,
             self._run_id,
             control.definition,
+            self._states(control),
         )
-        tell = self._logger.info if outcome is Outcome.PASSED else self._logger.warning
-        tell("control %r %s: %s", control.name, outcome.value, finding.saying)
+        words = outcome.value.replace("_", " ")
+        self._logger.log(level, "control %r %s: %s", control.name, words, finding.saying)
         self._ledger.append("control.checked", streams=control.check.streams, **asdict(result))
         return result
 
     def _finding(self, control: Control) -> Finding:
         missing = [stream for stream in control.check.streams if not self._look.knows(stream)]
         if missing:
-            hint = closest(missing[0], dict.fromkeys(self._known))
             names = " and ".join(missing)
-            saying = f"it cannot be checked, because there is no extract of {names}{hint}"
+            saying = (
+                f"it cannot be checked, because there is no extract of {names}{self._hint(missing)}"
+            )
             return Finding(0, 1, saying)
         try:
             return control.check.check(self._look)
@@ -121,21 +135,25 @@ class ControlRun:
         """The result of an earlier run, where nothing that it looked at has changed since."""
         if any(map(self._look.changed, control.check.streams)):
             return None
+        states = self._states(control)
         for stream in control.check.streams:
             before = self._brought.get(stream)
             for result in before.controls if before is not None else ():
-                same = result["name"] == control.name and result["definition"] == control.definition
-                if same and result["outcome"] == Outcome.PASSED:
-                    return Result(**result)
+                earlier = Result(**result)
+                if (
+                    earlier.name == control.name
+                    and earlier.definition == control.definition
+                    and earlier.looked_at == states
+                    and earlier.outcome == Outcome.PASSED
+                ):
+                    return earlier
         return None
 
-    def _tell_unknown(self, control: Control, stream: str) -> None:
-        """A table that was never loaded has nothing wrong; but a slip of the pen is to be seen."""
-        if stream in self._known:
-            return
-        hint = closest(stream, dict.fromkeys(self._known))
-        tell = self._logger.warning if hint else self._logger.info
-        tell(
-            "control %r looks at stream %r, of which there is no extract%s",
-            *(control.name, stream, hint),
-        )
+    def _states(self, control: Control) -> dict[str, str]:
+        """Which state of each stream the control looks at."""
+        known = filter(self._look.knows, control.check.streams)
+        return {stream: self._look.book(stream).state(self._run_id) for stream in known}
+
+    def _hint(self, streams: Sequence[str]) -> str:
+        """What the first of these that resembles anything may have been meant to be."""
+        return next(filter(None, (closest(name, self._known) for name in streams)), "")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
 
 from singer_sdk import typing as th
 
-from pipeline_core.errors import ConfigError
 from target_tableau_hyper.controls.balance import Balance
 from target_tableau_hyper.controls.drops import FEW_ROWS, MaxDrop, NotEmpty
+from target_tableau_hyper.controls.entry import EVERY, Entry
 from target_tableau_hyper.controls.references import References
 from target_tableau_hyper.controls.sql import Sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from target_tableau_hyper.controls.finding import Finding
     from target_tableau_hyper.controls.look import Look
@@ -76,6 +76,10 @@ class Check(Protocol):
     def streams(self) -> tuple[str, ...]:
         """What it looks at."""
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Those of them without which there is nothing that could be wrong."""
+
     def check(self, look: Look) -> Finding:
         """Look.
 
@@ -118,27 +122,48 @@ class ControlSettings:
             ConfigError: an entry lacks something or has too much.
         """
         made = cls(config["controls"], frozenset(config["accept_drop"]))
-        made.controls(())  # whatever is wrong with an entry is told before anything is read
+        for name, entry in made.entries.items():
+            made._control(name, None, dict(entry))
         return made
 
-    def controls(self, streams: tuple[str, ...]) -> list[Control]:
-        """The controls, those for ``*`` once for each of ``streams``."""
+    def controls(self, sums: Mapping[str, Collection[str]]) -> list[Control]:
+        """The controls, those for ``*`` once for each stream that they can look at.
+
+        Args:
+            sums: Columns that have a sum, of each stream of the run.
+        """
         found = []
         for name, entry in self.entries.items():
-            every = entry["type"] in _OF_ANY_STREAM and entry.get("stream") == "*"
-            for stream in streams if every else (None,):
-                given = {**entry, "stream": stream} if stream is not None else dict(entry)
-                found.append(self._control(name, stream, given))
-        return [control for control in found if "*" not in control.check.streams]
+            if entry.get("stream") != EVERY:
+                found.append(self._control(name, None, dict(entry)))
+                continue
+            for stream, columns in sums.items():
+                control = self._control(name, stream, {**entry, "stream": stream})
+                check = control.check
+                narrowed = check.of_columns(columns) if isinstance(check, MaxDrop) else check
+                if narrowed is not None:
+                    found.append(replace(control, check=narrowed))
+        return found
+
+    def without_sum(self, sums: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:
+        """Controls for ``*``, each with a column of its totals of which no stream has a sum."""
+        known = set().union(*sums.values())
+        return [
+            (name, column)
+            for name, entry in self.entries.items()
+            if entry.get("stream") == EVERY
+            for column in entry.get("totals", ())
+            if column not in known
+        ]
 
     def _control(self, name: str, stream: str | None, entry: dict[str, Any]) -> Control:
         # Numbers come as floats or, read from a file, as decimals.
         content = json.dumps(entry, sort_keys=True, default=float)
         definition = hashlib.sha256(content.encode()).hexdigest()[:16]
         kind, on_failure = entry.pop("type"), entry.pop("on_failure", None) or "fail"
-        check = _MAKERS[kind](_Entry(name, kind, entry))
+        check = _MAKERS[kind](Entry(name, kind, entry))
         if isinstance(check, MaxDrop) and not self.accept_drop.isdisjoint({"*", check.stream}):
-            check = MaxDrop(check.stream, check.rows, check.totals, check.min_rows, accepted=True)
+            check = replace(check, accepted=True)
         return Control(
             f"{name}: {stream}" if stream is not None else name,
             kind,
@@ -148,95 +173,21 @@ class ControlSettings:
         )
 
 
-class _Entry:
-    """Takes values out of one entry and tells what is wrong with it."""
-
-    def __init__(self, name: str, kind: str, given: dict[str, Any]) -> None:
-        self._name = name
-        self._kind = kind
-        self._given = given
-
-    def text(self, key: str) -> str:
-        value = self._given.pop(key, None)
-        if not isinstance(value, str) or not value:
-            self.refuse(key, "must be a name")
-        return value
-
-    def names(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        value = self._given.pop(key, None)
-        if value is None and default is not None:
-            return default
-        listed = [value] if isinstance(value, str) else value
-        if (
-            not isinstance(listed, list)
-            or not listed
-            or not all(isinstance(v, str) for v in listed)
-        ):
-            self.refuse(key, "must be a list of names")
-        return tuple(listed)
-
-    def flag(self, key: str, *, default: bool) -> bool:
-        value = self._given.pop(key, default)
-        if not isinstance(value, bool):
-            self.refuse(key, "must be true or false")
-        return value
-
-    def whole(self, key: str, default: int) -> int:
-        value = self._given.pop(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            self.refuse(key, "must be a whole number")
-        return value
-
-    def number(self, key: str, default: Decimal | None = None) -> Decimal | None:
-        return self._decimal(key, self._given.pop(key)) if key in self._given else default
-
-    def shares(self, key: str) -> dict[str, Decimal]:
-        value = self._given.pop(key, {})
-        if not isinstance(value, dict):
-            self.refuse(key, "must map columns to shares such as 0.5")
-        return {column: self._decimal(f"{key}.{column}", share) for column, share in value.items()}
-
-    def done(self) -> None:
-        """Nothing may be left over.
-
-        Raises:
-            ConfigError: a word means nothing here.
-        """
-        if self._given:
-            self.refuse(", ".join(self._given), f"means nothing to type {self._kind}")
-
-    def refuse(self, key: str, what: str) -> NoReturn:
-        """Raise the error for a value that is wrong.
-
-        Raises:
-            ConfigError: always.
-        """
-        message = f"controls.{self._name}: {key} {what}"
-        raise ConfigError(message)
-
-    def _decimal(self, key: str, value: object) -> Decimal:
-        try:
-            number = Decimal(str(value))
-        except InvalidOperation:
-            self.refuse(key, "must be a number")
-        if isinstance(value, bool) or not number.is_finite() or number < 0:
-            self.refuse(key, "must be a number of zero or more")
-        return number
-
-
-def _balance(entry: _Entry) -> Check:
+def _balance(entry: Entry) -> Check:
     made = Balance(
-        entry.text("stream"),
+        entry.stream(),
         entry.text("amount"),
         entry.names("by"),
         entry.number("tolerance") or Decimal(0),
+        ignore_case=entry.flag("ignore_case", default=True),
     )
     entry.done()
     return made
 
 
-def _references(entry: _Entry) -> Check:
-    stream, columns, target = entry.text("stream"), entry.names("columns"), entry.text("refers_to")
+def _references(entry: Entry) -> Check:
+    stream, columns = entry.stream(), entry.names("columns")
+    target = entry.stream("refers_to")
     made = References(
         stream,
         columns,
@@ -251,10 +202,10 @@ def _references(entry: _Entry) -> Check:
     return made
 
 
-def _max_drop(entry: _Entry) -> Check:
+def _max_drop(entry: Entry) -> Check:
     made = MaxDrop(
         entry.text("stream"),
-        entry.number("rows"),
+        entry.share("rows"),
         entry.shares("totals"),
         entry.whole("min_rows", FEW_ROWS),
     )
@@ -264,23 +215,22 @@ def _max_drop(entry: _Entry) -> Check:
     return made
 
 
-def _not_empty(entry: _Entry) -> Check:
+def _not_empty(entry: Entry) -> Check:
     made = NotEmpty(entry.text("stream"), entry.whole("min_rows", 1))
     entry.done()
     return made
 
 
-def _sql(entry: _Entry) -> Check:
+def _sql(entry: Entry) -> Check:
     made = Sql(entry.text("query"))
     if not made.streams:
         entry.refuse("query", "must name at least one stream in braces, such as {VendorsV2}")
+    entry.one_stream("query", *made.streams)
     entry.done()
     return made
 
 
-_OF_ANY_STREAM = frozenset({"max_drop", "not_empty"})
-
-_MAKERS: dict[str, Callable[[_Entry], Check]] = {
+_MAKERS: dict[str, Callable[[Entry], Check]] = {
     "balance": _balance,
     "references": _references,
     "max_drop": _max_drop,

@@ -73,16 +73,23 @@ class Witness:
     ) -> TSC.DatasourceItem:
         """The data source as a publishing job left it.
 
-        Of a purged job nobody can say that it succeeded, so its effect is waited for.
+        Of a purged job nobody can say that it succeeded, so its effect is waited for: this run's
+        stamp where it sets one, as a failed job leaves room for somebody else's publication.
 
         Raises:
             TransientError: the data source does not show it.
         """
         wait_s, waited_s = FIRST_WAIT_S, 0.0
-        longest_s = EFFECT_WAIT_S if result.ending is Ending.UNKNOWN else 0.0
+        purged = result.ending is Ending.UNKNOWN
+        longest_s = EFFECT_WAIT_S if purged else 0.0
+        stamped_by_us = purged and self._run.settings.delivery.stamp
         while True:
             found = find_datasource(self._session, name, project)
-            if found is not None and _shows(found, job):
+            if (
+                found is not None
+                and _shows(found, job)
+                and (not stamped_by_us or self.is_ours(found))
+            ):
                 return found
             if waited_s >= longest_s:
                 message = (
@@ -137,6 +144,7 @@ class Witness:
             said: The description that the job left, where that is known.
             description: What it shall say.
         """
+        blind = result is None or result.ending is Ending.UNKNOWN
         strange = said is not None and (found.description or "") != said
         moved = _changed_since(
             found, result, before, grain=timedelta() if strange else _CLOCK_GRAIN
@@ -145,10 +153,16 @@ class Witness:
             self._run.logger.warning(
                 "%s changed again after its job had ended; the next run publishes it anew", name
             )
+        elif blind:
+            self._run.logger.info(
+                "%s: nobody told when the server was done, so somebody may have changed it since; "
+                "the next run publishes it anew",
+                name,
+            )
         touched = self._decorate(name, found, description)
         if touched:
             found = find_datasource(self._session, name, project) or found
-        return Confirmed(str(found.id), "" if moved else stamp(found.updated_at))
+        return Confirmed(str(found.id), "" if moved or blind else stamp(found.updated_at))
 
     def _decorate(self, name: str, found: TSC.DatasourceItem, description: str | None) -> bool:
         """Tags and description; that they cannot be set does not make data wrong."""

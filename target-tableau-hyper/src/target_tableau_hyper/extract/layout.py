@@ -213,7 +213,7 @@ def common_kind(one: Kind, other: Kind) -> Kind:
 def _sized(stream: str, need: _Need, column: Column, digits: int) -> TableColumn:
     if need.kind is not Kind.NUMERIC:
         return TableColumn(column.name, need.kind, whole=need.whole)
-    scale = max(MIN_SCALE, need.scale)
+    scale = need.scale if column.kind is Kind.INTEGER else max(MIN_SCALE, need.scale)
     hinted = max(scale, column.scale or 0)
     if need.whole + hinted <= digits:
         scale = hinted

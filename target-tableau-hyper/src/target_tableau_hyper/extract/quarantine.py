@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from pipeline_core.files import replace_durably
 from target_tableau_hyper.extract.exact import ExactReader, UnfitError, json_text
-from target_tableau_hyper.extract.schema import Kind
-from target_tableau_hyper.extract.values import ARROW_TYPES
+from target_tableau_hyper.extract.schema import DELETED_AT, Kind
+from target_tableau_hyper.extract.values import ARROW_TYPES, MAX_DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +40,10 @@ class Quarantine:
         run_id: Likewise.
         directory: The stream's staging area.
         count: How many there are.
-        keys: Their keys, as far as they are good: rows with these must not pass for absent ones.
+        keys: Their keys: rows with these must not pass for absent ones.
+        strays: How many have no key that a row could be found by: any row may be theirs, so none
+            may pass for absent.
+        added: Columns that the target itself adds to every record; a record is kept without them.
     """
 
     stream: str
@@ -48,6 +51,8 @@ class Quarantine:
     directory: Path
     count: int = 0
     keys: list[tuple[Any, ...]] = field(default_factory=list)
+    strays: int = 0
+    added: frozenset[str] = frozenset()
     _key_columns: tuple[Column, ...] = ()
 
     @property
@@ -61,7 +66,7 @@ class Quarantine:
         """Set a record aside.
 
         Args:
-            record: As it came.
+            record: As it came; where stream maps or flattening are on, as these left it.
             keys: Columns of its key.
             column: The one that does not take its value, where it is one.
             reason: Why, without the value.
@@ -72,7 +77,7 @@ class Quarantine:
             "key": {one.name: record.get(one.name) for one in keys},
             "column": column,
             "reason": reason,
-            "record": dict(record),
+            "record": self._as_it_came(record),
         }
         self.directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _PRIVATE)
@@ -81,29 +86,32 @@ class Quarantine:
         self.count += 1
         self._remember(record, tuple(keys))
 
+    def _as_it_came(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        came = {name: value for name, value in record.items() if name not in self.added}
+        if self.added and came.get(DELETED_AT, ...) is None:
+            del came[DELETED_AT]  # the SDK writes it into every record, to be null in most
+        return came
+
     def _remember(self, record: Mapping[str, Any], keys: tuple[Column, ...]) -> None:
-        values = []
-        for column in keys:
-            value = record.get(column.name)
-            if value is None:
-                return
-            try:
-                values.append(ExactReader(column, strict=False).read(value))
-            except UnfitError:
-                return
-        if keys and self._key_columns in {(), keys}:
+        if not keys:
+            return
+        try:
+            key = tuple(_key_value(column, record.get(column.name)) for column in keys)
+        except UnfitError:
+            self.strays += 1
+            return
+        if self._key_columns in {(), keys}:
             self._key_columns = keys
-            self.keys.append(tuple(values))
+            self.keys.append(key)
+        else:
+            self.strays += 1
 
     def write_keys(self) -> Path | None:
         """A Parquet file of the keys (``k0``, ``k1``, ...); ``None`` where there are none."""
         if not self.keys:
             return None
         arrays = [
-            pa.array(
-                [key[n] for key in self.keys],
-                None if column.kind is Kind.NUMERIC else ARROW_TYPES[column.kind],
-            )
+            _key_array(column, [key[n] for key in self.keys])
             for n, column in enumerate(self._key_columns)
         ]
         path = self.directory / "spared.parquet"
@@ -124,6 +132,33 @@ class Quarantine:
         target = folder / f"{stem}.{self.run_id}.jsonl"
         replace_durably(self.path, target)
         return target
+
+
+def _key_value(column: Column, value: object) -> Any:  # noqa: ANN401 - the type depends on the column
+    """The value that finds a row by this part of its key.
+
+    Raises:
+        UnfitError: no row can have it.
+    """
+    if value is None:
+        reason = "a key property is null"
+        raise UnfitError(reason)
+    reader = ExactReader(column, strict=False)
+    if column.kind is not Kind.INTEGER:
+        return reader.read(value)
+    number = reader.integer(value, wide=True)
+    if abs(number) >= 10**MAX_DIGITS:
+        reason = "the integer has more digits than a NUMERIC"
+        raise UnfitError(reason)
+    return number
+
+
+def _key_array(column: Column, values: list[Any]) -> pa.Array:
+    if column.kind is Kind.NUMERIC:
+        return pa.array(values)
+    if column.kind is Kind.INTEGER:  # of any size
+        return pa.array(values, pa.decimal128(MAX_DIGITS, 0))
+    return pa.array(values, ARROW_TYPES[column.kind])
 
 
 def _text(line: Mapping[str, Any]) -> str:

@@ -226,6 +226,8 @@ def _find_removals(
     own = ", ".join(f"c{index[key]} AS k{n}" for n, key in enumerate(staged.keys))
     there = ", ".join(f"t.{quote(key)}" for key in staged.keys)
     gone = "EXISTS (SELECT 1 FROM last l WHERE l.deleted AND {})"
+    if staged.quarantine and staged.quarantine.strays:
+        purge = None  # whatever is absent may be one of them
     if purge is not None:
         gone = "NOT EXISTS (SELECT 1 FROM last l WHERE l.kept AND {})"
     gone = gone.format(keys) + (_but_spared(staged) if purge is not None else "")

@@ -18,7 +18,10 @@ import pyarrow.parquet as pq
 
 from pipeline_core.errors import DataError
 from pipeline_core.files import sync_directory
+from target_tableau_hyper.extract.arrow_columns import convert, decimals, exact_sum
+from target_tableau_hyper.extract.arrow_rows import NoRecordError, json_values, structured
 from target_tableau_hyper.extract.exact import ExactReader, UnfitError, json_text
+from target_tableau_hyper.extract.figures import ZERO
 from target_tableau_hyper.extract.row_hash import row_hashes
 from target_tableau_hyper.extract.schema import (
     AUDIT_ROW_HASH,
@@ -28,8 +31,11 @@ from target_tableau_hyper.extract.schema import (
 )
 from target_tableau_hyper.extract.validation import LeftoverCheck
 from target_tableau_hyper.extract.values import (
+    ARROW_TYPES,
+    MAX_DIGITS,
     MIN_SCALE,
     UnfitAtError,
+    float_advice,
     numeric_to_arrow,
     to_arrow,
     whole_digits,
@@ -39,6 +45,7 @@ from target_tableau_hyper.extract.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from decimal import Decimal
     from pathlib import Path
 
     from target_tableau_hyper.extract.quarantine import Quarantine
@@ -171,6 +178,7 @@ class SegmentWriter:
         self._budget = budget
         budget.writers.append(self)
         self._leftover = LeftoverCheck(staged.stream, schema, columns) if validate else None
+        self._structured = structured(schema)
         self._records: list[dict[str, Any]] = []
         self._versions: list[int | None] = []
         self._deleted: list[bool] = []
@@ -215,21 +223,117 @@ class SegmentWriter:
         if not self._records:
             return
         arrays = self._arrays()
-        if not self._records:
-            self._forget()
-            return
-        first = self._staged.rows
-        count = len(self._records)
-        arrays += [
-            pa.array(range(first, first + count), pa.int64()),
-            pa.array(self._versions, pa.int64()),
-            pa.array(self._deleted, pa.bool_()),
-        ]
-        fields = [pa.field(f"c{i}", array.type) for i, array in enumerate(arrays[:-3])]
+        if self._records:
+            for record in self._records:
+                if not self._known.issuperset(record):
+                    self.unknown.update(record.keys() - self._known)
+            self._write(
+                arrays,
+                pa.array(self._versions, pa.int64()),
+                pa.array(self._deleted, pa.bool_()),
+            )
+        self._forget()
+
+    def add_batch(self, batch: pa.RecordBatch, *, version: int | None) -> dict[str, Decimal] | None:
+        """Write rows that came as columns, where that means the same as taking them one by one.
+
+        Args:
+            batch: The rows; none of them may be a deletion.
+            version: The version that they came with.
+
+        Returns:
+            Sums of the number columns, or ``None``: nothing was written, take them one by one.
+
+        Raises:
+            DataError: a row that waits, and came before, does not fit.
+        """
+        self.write_chunk()  # what came before stays before
+        arrays = self._columns_of(batch)
+        if arrays is None:
+            return None
+        for name in batch.schema.names:
+            if name not in self._known:
+                self.unknown.add(name)
+        count = batch.num_rows
+        self._write(
+            arrays,
+            pa.repeat(pa.scalar(version, pa.int64()), count),
+            pa.repeat(pa.scalar(value=False), count),
+        )
+        return {
+            column.name: exact_sum(array) or ZERO
+            for column, array in zip(self._columns, arrays, strict=True)
+            if column.kind in {Kind.NUMERIC, Kind.INTEGER}
+        }
+
+    def _columns_of(self, batch: pa.RecordBatch) -> list[pa.Array] | None:
+        """The batch in the types of the segment; ``None`` where rows must be looked at singly."""
+        if self._leftover is not None and self._leftover.needed:
+            return None
+        there = dict(zip(batch.schema.names, batch.columns, strict=True))
+        if len(there) < batch.num_columns or self._is_special(there):
+            return None
+        arrays, whole, scales = [], list(self._whole), list(self._scales)
+        for index, column in enumerate(self._columns):
+            array = there.get(column.name)
+            if array is None:
+                array = pa.nulls(batch.num_rows, pa.null())
+            try:
+                made = self._column_of(index, column, array)
+            except (NoRecordError, ValueError, OverflowError):
+                return None  # which of its rows it is, and its key, the other way tells
+            if made.null_count and column.name in self._keys:
+                return None
+            if pa.types.is_decimal(made.type):
+                whole[index] = max(whole[index], whole_digits(made))
+                scales[index] = made.type.scale
+                if whole[index] + scales[index] > self._max_digits:
+                    return None
+            arrays.append(made)
+        self._whole, self._scales = whole, scales
+        return arrays
+
+    def _is_special(self, there: Mapping[str, pa.Array]) -> bool:
+        """Deletions, hashes of rows, and floats, whose exact sum their column does not keep."""
+        marks = there.get(DELETED_AT)
+        return (
+            (marks is not None and marks.null_count < len(marks))
+            or AUDIT_ROW_HASH in self._names
+            or any(column.kind is Kind.DOUBLE for column in self._columns)
+        )
+
+    def _column_of(self, index: int, column: Column, array: pa.Array) -> pa.Array:
+        """One column: whole where its type says what its values mean, otherwise value by value.
+
+        Raises:
+            UnfitAtError: a value does not fit, or they must be looked at singly.
+            NoRecordError, ValueError: a value has no form in JSON.
+        """
+        is_decimal = index in self._wide or column.kind is Kind.NUMERIC
+        scale = self._scales[index]
+        if index in self._wide and not pa.types.is_integer(array.type):
+            raise UnfitAtError(0, "whether these are integers, each value must tell")
+        if pa.types.is_null(array.type):
+            return pa.nulls(
+                len(array),
+                pa.decimal128(MAX_DIGITS, scale) if is_decimal else ARROW_TYPES[column.kind],
+            )
+        is_structured = column.name in self._structured
+        if not is_structured:
+            made = decimals(array, scale) if is_decimal else convert(array, column.kind)
+            if made is not None:
+                return made
+        values = json_values(array, is_structured=is_structured)
+        if is_decimal:
+            return numeric_to_arrow(values, scale, strict=self._validate, column=column)
+        return to_arrow(column, values, strict=self._validate)
+
+    def _write(self, arrays: list[pa.Array], versions: pa.Array, deleted: pa.Array) -> None:
+        """Append rows to the file; one of another shape is begun anew."""
+        first, count = self._staged.rows, len(deleted)
+        fields = [pa.field(f"c{i}", array.type) for i, array in enumerate(arrays)]
         schema = pa.schema([*fields, *CONTROL_FIELDS])
-        for record in self._records:
-            if not self._known.issuperset(record):
-                self.unknown.update(record.keys() - self._known)
+        arrays = [*arrays, pa.array(range(first, first + count), pa.int64()), versions, deleted]
         if self._file is not None and (
             not self._file.schema.equals(schema) or self._file_rows + count > SEGMENT_ROWS
         ):
@@ -241,7 +345,6 @@ class SegmentWriter:
         self._file_rows += count
         self._file_columns = self._as_they_are()
         self._staged.rows += count
-        self._forget()
 
     def _forget(self) -> None:
         """Nothing waits any more."""
@@ -366,6 +469,7 @@ class SegmentWriter:
             reason = (
                 f"the column would need {whole} digits before and {scale} after the decimal point, "
                 f"more than the {self._max_digits} of a NUMERIC in this file format (hyper_version)"
+                f"{float_advice(column)}"
             )
             raise UnfitAtError(position, reason)
         self._whole[index], self._scales[index] = whole, scale

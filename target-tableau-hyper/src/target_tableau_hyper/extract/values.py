@@ -105,10 +105,17 @@ def numeric_to_arrow(
         if digits + scale > MAX_DIGITS:
             reason = (
                 f"the column would need {digits} digits before and {scale} after the decimal point,"
-                f" more than the {MAX_DIGITS} that Hyper's NUMERIC holds"
+                f" more than the {MAX_DIGITS} that Hyper's NUMERIC holds{float_advice(column)}"
             )
             raise UnfitAtError(position, reason)
     return pa.array(numbers, pa.decimal128(MAX_DIGITS, scale))
+
+
+def float_advice(column: Column) -> str:
+    """What to do about numbers that no NUMERIC holds, for the end of a message."""
+    if column.decimal_strings or column.kind is not Kind.NUMERIC:
+        return ""
+    return "; if these are measurements rather than money, number_type: double takes them"
 
 
 def digits_of(number: Decimal) -> tuple[int, int]:

@@ -109,7 +109,7 @@ def _translated(error: Exception, doing: str) -> PipelineError:
         kind: type[PipelineError] = _STATUS.get(str(error.code)[:3], TransientError)
         told = ": ".join(part for part in (error.summary, error.detail) if part)[:300]
         return kind(
-            f"{doing} failed: Tableau answered {error.code} {told}{_advice(str(error.code))}"
+            f"{doing} failed: Tableau answered {error.code} {told}{_advice(doing, str(error.code))}"
         )
     if isinstance(error, InternalServerError):
         if str(error.code) == _STORAGE_FULL:
@@ -128,10 +128,15 @@ def _translated(error: Exception, doing: str) -> PipelineError:
     return TransientError(f"{doing} failed: {type(error).__name__}; run again later")
 
 
-def _advice(code: str) -> str:
+def _advice(doing: str, code: str) -> str:
     if code.startswith("401"):
-        return "; is another run using the same personal access token?"
+        return (
+            "; is another run using the same personal access token, or does the connected app lack "
+            "the scope?"
+        )
     if code.startswith("403"):
+        if doing.startswith("creating project"):
+            return "; only administrators and leaders of the parent project may create projects"
         return "; the token's user needs the Publish capability on the project"
     if code.startswith("413"):
         return "; lower chunk_size_mb, or let the proxy in between take larger requests"

@@ -18,18 +18,22 @@ if TYPE_CHECKING:
 #: Tableau takes tokens that live ten minutes at most; half of that leaves room for two clocks.
 _LIFE = timedelta(minutes=5)
 
-#: Everything that a run may ask for: looking, publishing, uploading, refreshing, waiting for jobs.
+#: Everything that a run may ask for: looking, publishing, tagging, uploading, refreshing, waiting
+#: for jobs. A scope's last word is create, read, run, update, download or delete ("Access Scopes
+#: for Connected Apps" in Tableau's help); that cancelling a job is ``update`` is what other clients
+#: use. A job that may not be cancelled is left to run.
 _SCOPES = (
     "tableau:content:read",
     "tableau:projects:create",
     "tableau:datasources:create",
     "tableau:datasources:update",
+    "tableau:datasource_tags:update",
     "tableau:workbooks:update",
     "tableau:file_uploads:create",
     "tableau:hyper_data:update",
     "tableau:tasks:run",
     "tableau:jobs:read",
-    "tableau:jobs:cancel",
+    "tableau:jobs:update",
 )
 
 
@@ -73,4 +77,17 @@ def what_to_check(identity: PersonalToken | ConnectedApp) -> str:
     return (
         "check that the connected app is enabled and its secret, tableau_username and tableau_site "
         "are right, and this machine's clock: its tokens are good for five minutes"
+    )
+
+
+def why_sessions_end(identity: PersonalToken | ConnectedApp) -> str:
+    """What ends one session after the other, and what helps."""
+    if isinstance(identity, PersonalToken):
+        return (
+            "another process signs in with the same token, and each ends the other's session; give "
+            "every pipeline its own token, or a connected app"
+        )
+    return (
+        "check the scopes that the connected app and the site allow, and whether somebody ends the "
+        "sessions of its user"
     )

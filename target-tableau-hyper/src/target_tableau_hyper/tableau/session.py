@@ -20,7 +20,12 @@ from tableauserverclient.server.endpoint.exceptions import (
 
 from pipeline_core.errors import AuthError, ConfigError, PipelineError, TransientError
 from target_tableau_hyper.tableau.failures import named_failures, session_ended
-from target_tableau_hyper.tableau.identity import credentials, described, what_to_check
+from target_tableau_hyper.tableau.identity import (
+    credentials,
+    described,
+    what_to_check,
+    why_sessions_end,
+)
 from target_tableau_hyper.tableau.transport import TIMEOUT_S, new_session
 from target_tableau_hyper.tableau.upload import ChunkedUploads
 
@@ -160,15 +165,14 @@ class TableauSession:
         """Sign in again, unless somebody keeps ending our sessions.
 
         Raises:
-            AuthError: another process uses the same token, or it was refused.
+            AuthError: they are, as by another process with the same token; or it was refused.
         """
         lived_s = self._clock() - self._signed_in_at
         self._cut_short += lived_s < _SHORT_LIFE_S
         if self._cut_short > _MOST_CUT_SHORT:
             message = (
                 f"the session of {described(self.settings.identity)} was ended again after "
-                f"{lived_s:.0f} s: another process signs in with the same token, and each ends the "
-                "other's session; give every pipeline its own token, or a connected app"
+                f"{lived_s:.0f} s: {why_sessions_end(self.settings.identity)}"
             )
             raise AuthError(message)
         self._logger.info("the session was ended after %.0f s; signing in again", lived_s)

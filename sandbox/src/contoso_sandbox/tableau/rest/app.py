@@ -36,6 +36,7 @@ from contoso_sandbox.tableau.rest import (
     workbooks,
 )
 from contoso_sandbox.tableau.rest.call import BodyKind, Call
+from contoso_sandbox.tableau.scopes import allows
 from contoso_sandbox.tableau.uploads import MAX_BLOCK_BYTES
 
 if TYPE_CHECKING:
@@ -165,6 +166,10 @@ class _Gate:
         if site_id != self._rooms.site.id:
             detail = f"The session is not signed in to site '{site_id}'."
             raise errors.forbidden(detail)
+        if session.scopes is not None and not allows(
+            session.scopes, request.method, request.url.path
+        ):
+            raise errors.session_over()
         return session
 
     def _send(self, request: Request, answer: Answer | FileAnswer) -> Response:

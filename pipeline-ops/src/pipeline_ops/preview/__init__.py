@@ -1,0 +1,1 @@
+"""``d365fo-tableau preview``: what the extracts hold, as a page with charts."""
