@@ -133,7 +133,8 @@ def test_a_run_that_fails_is_repeated_and_then_told(new_listener: Callable[..., 
     program.write_text(program.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{note}\n"))
     listener.start()
     listener.tell_d365(vendor_invoice("e-1"))
-    until((listener.folder / told).exists, "an alert")
+    (listener.folder / told).touch()
+    until(lambda: "\n" in (listener.folder / told).read_text(), "an alert")
     assert len(listener.begun()) == 3
     assert listener.states() == ["set aside"]
     alert = json.loads((listener.folder / told).read_text().splitlines()[0])
