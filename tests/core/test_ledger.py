@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import subprocess
 import sys
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline_core.errors import IntegrityError, TransientError
-from pipeline_core.ledger import GENESIS, Ledger, open_ledger
+from pipeline_core.errors import ConfigError, IntegrityError, TransientError
+from pipeline_core.ledger import GENESIS, Ledger, NoLedger, open_ledger, tell_head
 from pipeline_core.redaction import REDACTOR
 
 if TYPE_CHECKING:
@@ -149,3 +150,87 @@ def test_without_a_path_nothing_is_kept_and_the_calls_are_the_same(
     ledger.close()
     assert effect.confirmed == {"job": "j"}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_anchored_head_is_still_in_the_chain_after_later_rows(
+    path: Path, ledger: Ledger
+) -> None:
+    anchor = ledger.anchor
+    ledger.append("later")
+    ledger.verify_head(anchor)
+    ledger.verify_head(f"{GENESIS}@0")
+    with Ledger(path.with_name("other.db"), run_id="r", actor="a") as empty:
+        assert empty.anchor == f"{GENESIS}@0"
+
+
+def test_a_chain_that_was_cut_off_fits_in_itself_but_not_to_its_anchor(
+    path: Path, ledger: Ledger
+) -> None:
+    anchor = ledger.anchor
+    tamper(path, "DELETE FROM ledger WHERE seq > 3")
+    assert ledger.verify() == 3
+    with pytest.raises(IntegrityError, match="ends at row 3, before the anchored row 5"):
+        ledger.verify_head(anchor)
+
+
+def test_a_chain_that_was_written_anew_does_not_fit_to_its_anchor(
+    path: Path, ledger: Ledger
+) -> None:
+    anchor = ledger.anchor
+    tamper(path, "DELETE FROM ledger")
+    for number in range(5):
+        ledger.append("page.read", number=number, amount="-0.04")
+    assert ledger.verify() == 5
+    with pytest.raises(IntegrityError, match="row 5 of the ledger is not the anchored one"):
+        ledger.verify_head(anchor)
+
+
+@pytest.mark.parametrize("text", ["", "abc", f"{GENESIS}", f"{GENESIS}@", f"{GENESIS}@x"])
+def test_what_is_no_head_is_told(ledger: Ledger, text: str) -> None:
+    with pytest.raises(ConfigError, match="64 hexadecimal digits"):
+        ledger.verify_head(text)
+
+
+def test_a_reader_changes_nothing_and_sees_what_is_in_the_log(path: Path, ledger: Ledger) -> None:
+    with Ledger.reading(path) as reader:
+        assert reader.verify() == 5
+        ledger.append("later")
+        assert reader.head[0] == 6
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader.append("no")
+
+
+def test_a_copy_on_a_medium_that_cannot_be_written_is_verified(path: Path, ledger: Ledger) -> None:
+    ledger.close()
+    before = path.read_bytes()
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        with Ledger.reading(path) as reader:
+            assert reader.verify() == 5
+    finally:
+        path.parent.chmod(0o755)
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_ledger_cannot_be_read(tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    db = sqlite3.connect(other)
+    db.execute("CREATE TABLE something (n)")
+    db.commit()
+    db.close()
+    with pytest.raises(ConfigError, match=r"other\.db cannot be opened"):
+        Ledger.reading(other)
+
+
+def test_a_head_that_cannot_be_read_hides_no_failure(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    logger = logging.getLogger("test")
+    tell_head(ledger, logger)
+    assert f"ledger head {ledger.anchor}" in caplog.text
+    tell_head(NoLedger(), logger)
+    ledger.close()
+    tell_head(ledger, logger)
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]

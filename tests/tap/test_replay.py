@@ -310,6 +310,25 @@ def test_a_killed_recording_is_replayed_as_far_as_it_goes(
     assert not any('"complete":true' in line for line in replayed)
 
 
+def test_discovery_in_a_replay_offers_what_the_run_read(
+    new_contoso: Callable[..., Contoso], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A runner discovers whenever a setting has changed, and `replay_run_id` is one."""
+    contoso = new_contoso()
+    config = settings_for(contoso, entities=["MainAccounts", "Vend*"], archive_path=str(tmp_path))
+    tap = TapD365FO(config=config)
+    tap.run_discovery()
+    catalog = json.loads(capfd.readouterr().out)
+    assert len(catalog["streams"]) > 2
+    read = [s for s in catalog["streams"] if s["stream"] in {"MainAccounts", "VendorsV2"}]
+    TapD365FO(config=config, catalog={"streams": read}).sync_all()
+    contoso.stop()
+    capfd.readouterr()
+    replaying = TapD365FO(config={**config, "replay_run_id": only_run(tmp_path)})
+    replaying.run_discovery()
+    assert json.loads(capfd.readouterr().out)["streams"] == read
+
+
 def test_the_ledger_tells_what_was_replayed(
     new_contoso: Callable[..., Contoso], tmp_path: Path, run_tap: Callable[..., Output]
 ) -> None:

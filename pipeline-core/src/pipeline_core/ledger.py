@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
+import urllib.parse
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +24,7 @@ from pipeline_core.errors import ConfigError, IntegrityError
 from pipeline_core.redaction import REDACTOR
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
@@ -104,16 +107,33 @@ class Ledger:
         run_id: str,
         actor: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        read_only: bool = False,
     ) -> None:
-        """Open ``path``, creating it when missing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Open ``path``, creating it when missing; where it is only read, see :meth:`reading`."""
         self._run_id = run_id
         self._actor = actor
         self._now = now
+        if read_only:
+            self._db = _open_to_read(path)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
+
+    @classmethod
+    def reading(cls, path: Path) -> Self:
+        """The ledger at ``path``, to look at: not a byte of it is changed, and nothing is added.
+
+        Raises:
+            ConfigError: it cannot be opened.
+        """
+        try:
+            return cls(path, run_id="", actor="", read_only=True)
+        except sqlite3.Error as error:
+            message = f"the ledger {path} cannot be opened: {error}"
+            raise ConfigError(message) from error
 
     def append(self, event: str, **body: object) -> Event:
         """Add one event; durable on return.
@@ -171,11 +191,25 @@ class Ledger:
         last = self._db.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
         return (last[0], last[1]) if last else (0, GENESIS)
 
-    def events(self, *, run_id: str | None = None) -> Iterator[Event]:
-        """All events in order, or those of one run."""
-        where, values = ("WHERE run_id = ?", (run_id,)) if run_id else ("", ())
-        for row in self._db.execute(f"SELECT * FROM ledger {where} ORDER BY seq", values):  # noqa: S608 - fixed text
+    @property
+    def anchor(self) -> str:
+        """The head as one word, ``HASH@ROW``: what `runs verify --head` takes."""
+        seq, head = self.head
+        return f"{head}@{seq}"
+
+    def events(self, *, run_id: str | None = None, prefix: str = "") -> Iterator[Event]:
+        """All events in order; or those of one run, or those whose name begins with ``prefix``."""
+        of_run = (
+            "run_id = ?1" if run_id is not None else "?1 IS NULL"
+        )  # by the index where it helps
+        query = f"SELECT * FROM ledger WHERE {of_run} AND substr(event, 1, length(?2)) = ?2 ORDER BY seq"  # noqa: S608, E501 - fixed text
+        for row in self._db.execute(query, (run_id, prefix)):
             yield Event(*row)
+
+    def run_ids(self) -> list[str]:
+        """All runs, in the order in which they began."""
+        query = "SELECT run_id FROM ledger GROUP BY run_id ORDER BY min(seq)"
+        return [run_id for (run_id,) in self._db.execute(query)]
 
     def verify(self) -> int:
         """Check every row against its hash and its predecessor.
@@ -189,14 +223,47 @@ class Ledger:
         count, previous = 0, GENESIS
         for row in self.events():
             count += 1
-            if row.seq != count or row.prev_hash != previous or row.hash != row.expected_hash():
+            why = _broken(row, count, previous)
+            if why is not None:
                 message = (
-                    f"the ledger is broken at row {row.seq} (expected row {count}): it was changed "
-                    "after it was written; compare it with a copy or with the anchored head"
+                    f"the ledger is broken at row {row.seq} (expected row {count}), {row.event} of "
+                    f"run {row.run_id}: {why}; compare it with a copy or with the anchored head"
                 )
                 raise IntegrityError(message)
             previous = row.hash
         return count
+
+    def verify_head(self, anchored: str) -> None:
+        """Check that the chain still goes through a head that was noted elsewhere.
+
+        A chain that was cut off or rewritten whole is consistent in itself; only this finds it.
+
+        Args:
+            anchored: ``HASH@ROW``, as :attr:`anchor` gave it.
+
+        Raises:
+            ConfigError: ``anchored`` is no such text.
+            IntegrityError: that row has gone or has another hash.
+        """
+        told, _, number = anchored.strip().partition("@")
+        if not re.fullmatch(r"[0-9a-f]{64}", told) or not re.fullmatch(r"[0-9]{1,18}", number):
+            message = "a head is 64 hexadecimal digits, @ and the number of a row, as a run logs it"
+            raise ConfigError(message)
+        seq = int(number)
+        found = self._db.execute("SELECT hash FROM ledger WHERE seq = ?", (seq,)).fetchone()
+        known = found[0] if found else GENESIS if seq == 0 else None
+        if known is None:
+            message = (
+                f"the ledger ends at row {self.head[0]}, before the anchored row {seq}: rows were "
+                "cut off; restore the file from a copy"
+            )
+            raise IntegrityError(message)
+        if known != told:
+            message = (
+                f"row {seq} of the ledger is not the anchored one: the chain was rewritten at or "
+                "before that row; compare it with a copy"
+            )
+            raise IntegrityError(message)
 
     def close(self) -> None:
         """Release the file."""
@@ -209,6 +276,35 @@ class Ledger:
     def __exit__(self, *exc_info: object) -> None:
         """Release the file."""
         self.close()
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing; the table is there."""
+    address = f"file:{urllib.parse.quote(str(path.absolute()))}?mode=ro"
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    # Beside a file in a folder that cannot be written, SQLite has no place for its index of the
+    # log. Without a log there is nothing to index, and it may take the file for unchanging.
+    for uri in (address,) if has_log else (address, f"{address}&immutable=1"):
+        db = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            db.execute("SELECT 1 FROM ledger LIMIT 1")
+        except sqlite3.Error as error:
+            db.close()
+            failure = error
+        else:
+            return db
+    raise failure
+
+
+def _broken(row: Event, number: int, previous: str) -> str | None:
+    """What does not fit about the row in place ``number``; ``None`` where all does."""
+    if row.seq != number:
+        return "a row before it is missing, or rows changed places"
+    if row.prev_hash != previous:
+        return "it does not follow from the row before it, one of them was replaced"
+    if row.hash != row.expected_hash():
+        return "it was changed after it was written"
+    return None
 
 
 class NoLedger:
@@ -239,6 +335,18 @@ def open_ledger(path: Path | None, *, run_id: str, actor: str) -> Ledger | NoLed
     except (OSError, sqlite3.Error) as error:
         message = f"ledger_path {path} cannot be opened: {error}"
         raise ConfigError(message) from error
+
+
+def tell_head(ledger: Ledger | NoLedger, logger: logging.Logger) -> None:
+    """Log the chain's head, so that it is known outside the file; nothing without a ledger.
+
+    Called when a run ends, however it does: a file that cannot be read must not hide why.
+    """
+    if isinstance(ledger, Ledger):
+        try:
+            logger.info("ledger head %s", ledger.anchor)
+        except sqlite3.Error as error:
+            logger.warning("the ledger's head cannot be read: %s", error)
 
 
 def _canonical(value: Mapping[str, object] | list[object]) -> str:

@@ -64,6 +64,27 @@ class StreamFigures:
         self.totals = totals
 
 
+def growth(before: Mapping[str, Decimal], after: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """What was added to each total between two looks at them."""
+    return {
+        column: _EXACT.subtract(total, before.get(column, Decimal(0)))
+        for column, total in after.items()
+    }
+
+
+def added(sums: Mapping[str, Decimal], more: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Both together, exactly."""
+    return {
+        column: _EXACT.add(sums.get(column, Decimal(0)), more.get(column, Decimal(0)))
+        for column in {**sums, **more}
+    }
+
+
+def as_text(totals: Mapping[str, Decimal]) -> dict[str, str]:
+    """Sums as exact decimal strings."""
+    return {column: format(total, "f") for column, total in totals.items()}
+
+
 class RunAudit:
     """Running figures of all streams."""
 
@@ -84,6 +105,11 @@ class RunAudit:
         """Count one record of a stream that was announced."""
         self.streams[stream].add(record)
 
+    def totals(self, stream: str) -> Mapping[str, Decimal]:
+        """The sums of a stream as they are now; later records do not change what is returned."""
+        figures = self.streams.get(stream)
+        return figures.totals if figures is not None else {}
+
     def snapshot(self) -> dict[str, Any]:
         """The ``audit`` object of a STATE: figures so far, sums as exact decimal strings."""
         return {
@@ -93,7 +119,7 @@ class RunAudit:
                 name: {
                     "records": figures.records,
                     "deletes": figures.deletes,
-                    "totals": {c: format(total, "f") for c, total in figures.totals.items()},
+                    "totals": as_text(figures.totals),
                 }
                 for name, figures in self.streams.items()
             },

@@ -71,7 +71,9 @@ class Environment:
             threads=settings.max_concurrency,
         )
         if self.replayed is not None:
-            return MetadataService(access, cache=self._recorded_metadata(self.replayed))
+            return MetadataService(
+                access, cache=self._recorded_metadata(self.replayed), is_recorded=True
+            )
         return open_metadata(
             access,
             cache_path=settings.metadata_cache_path,

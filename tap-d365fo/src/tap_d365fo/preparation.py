@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tap_d365fo.access.effort import Effort, measured
 from tap_d365fo.reading.plan import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+    from decimal import Decimal
 
     from tap_d365fo.partition import Partition
     from tap_d365fo.reading.plan import ReadPlan
@@ -26,15 +27,19 @@ class Job:
     Attributes:
         moved: What its state becomes with the rows emitted so far.
         rows: Emitted so far, without deletions.
+        totals: Sums of the decimal columns over the rows emitted so far.
         failed: Not everything of it came.
+        effort: What reading it took so far.
     """
 
     partition: Partition
     feed: Feed
+    effort: Effort
     moved: dict[str, Any] = field(default_factory=dict)
     rows: int = 0
     deletes: int = 0
     pages: int = 0
+    totals: dict[str, Decimal] = field(default_factory=dict)
     failed: bool = False
 
 
@@ -86,17 +91,17 @@ def prepare(
     resumed = any(partition.resumes(state) for partition, state in partitions)
     whole = anew or (not resumed and (first or plan.strategy is Strategy.FULL))
     jobs = tuple(
-        Job(
-            partition,
-            pool.submit(
-                partition.name,
-                # A copy: the worker reads it while the emitter moves the real one.
-                partial(partition.portions, {} if anew else copy.deepcopy(dict(state))),
-            ),
-        )
+        # A copy: the worker reads it while the emitter moves the real one.
+        _job(partition, {} if anew else copy.deepcopy(dict(state)), pool)
         for partition, state in partitions
     )
     return Preparation(pool, jobs, anew, _version(started_at) if whole else None)
+
+
+def _job(partition: Partition, state: Mapping[str, Any], pool: FetchPool) -> Job:
+    effort = Effort()
+    feed = pool.submit(partition.name, lambda: measured(effort, partition.portions(state)))
+    return Job(partition, feed, effort)
 
 
 def _version(started_at: datetime) -> int:

@@ -58,9 +58,13 @@ class Scope:
         ]
 
     def catalog_entries(self) -> Iterator[dict[str, Any]]:
-        """The catalog of everything in scope, as the environment is now."""
+        """The catalog of everything in scope, as the environment is now.
+
+        In a replay, that of what the recorded run read, as it was then.
+        """
         has_snapshots = self._settings.snapshot_path is not None
-        for entity in self._described(self._listings(anew=True), anew=True):
+        anew = not self._metadata.is_recorded
+        for entity in self._described(self._listings(anew=anew), anew=anew):
             shape = shape_of(
                 entity, self._settings.of(entity.entity_set), has_snapshots=has_snapshots
             )
@@ -97,13 +101,14 @@ class Scope:
                     column.title = column.title or prop.label
 
     def _listings(self, *, anew: bool = False) -> list[EntityListing]:
-        """The entity sets that the ``entities`` setting stands for."""
+        """The entity sets that the ``entities`` setting stands for; in a replay those then read."""
         published = self._metadata.published(anew=anew)
         check_published(self._settings.entity_settings, published, where="entity_settings")
         listings = published.listings
         chosen = resolve_entities(self._settings.entities, listings, published.packages_only)
         _logger.info("%d of %d published entity sets are in scope", len(chosen), len(listings))
-        return [listings[name] for name in chosen]
+        is_recorded = self._metadata.is_recorded
+        return [listings[n] for n in chosen if not is_recorded or self._metadata.knows(n)]
 
     def _described(
         self, listings: Sequence[EntityListing], *, anew: bool = False

@@ -11,7 +11,7 @@ from singer_sdk.helpers._state import get_state_if_exists
 from singer_sdk.streams.core import Stream
 
 from pipeline_core.errors import ConfigError, DataError, PipelineError
-from tap_d365fo.audit import DELETED_AT
+from tap_d365fo.audit import DELETED_AT, added, as_text, growth
 from tap_d365fo.batch import StreamBatches
 from tap_d365fo.companies import COMPANY
 from tap_d365fo.failures import PartitionFailure, is_down, is_fatal, summary
@@ -23,8 +23,9 @@ from tap_d365fo.reading.progress import Progress
 from tap_d365fo.reading.rows import RowDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
     from datetime import datetime
+    from decimal import Decimal
 
     from singer_sdk import Catalog
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from tap_d365fo.reading.portion import Portion
     from tap_d365fo.settings import EntitySettings
     from tap_d365fo.tap import TapD365FO
+
+#: Characters of a failure's sentence that the ledger keeps.
+_REASON_LENGTH = 500
 
 #: What the SDK's metrics call the place that rows come from.
 _ENDPOINT = "/data"
@@ -201,6 +205,7 @@ class EntityStream(Stream):
     ) -> Generator[dict[str, Any], None, None]:
         """Write one portion and let the state move behind it."""
         self._page_received_at = portion.received_at
+        before = self._sent_totals()
         try:
             records = self._records(portion)
             yield from self._written(records) if write_messages else records
@@ -211,6 +216,7 @@ class EntityStream(Stream):
         job.rows += len(portion.rows)
         job.deletes += len(portion.deleted)
         job.pages += portion.pages
+        job.totals = added(job.totals, growth(before, self._sent_totals()))
         job.moved.update(portion.state)
         # Half of a second reading must not pass for the whole: then the state moves at its end.
         if portion.state and not self._preparation.anew:
@@ -246,6 +252,11 @@ class EntityStream(Stream):
             return sent, None
         return sent, StreamBatches(config, self.stream_maps, self._d365_tap.audit, version=sent)
 
+    def _sent_totals(self) -> Mapping[str, Decimal]:
+        """Sums of what went out so far; nothing where a map makes several streams of this one."""
+        aliases = {stream_map.stream_alias for stream_map in self.stream_maps}
+        return self._d365_tap.audit.totals(aliases.pop()) if len(aliases) == 1 else {}
+
     def _give_up(self, job: Job, error: Exception) -> None:
         job.failed = True
         self._fail(PartitionFailure(self.name, job.partition.company, error))
@@ -278,6 +289,8 @@ class EntityStream(Stream):
             rows=job.rows,
             deletes=job.deletes,
             pages=job.pages,
+            totals=as_text(job.totals),
+            **job.effort.told(),
         )
 
     def _fail(self, failure: PartitionFailure) -> None:
@@ -298,6 +311,7 @@ class EntityStream(Stream):
             stream=failure.stream,
             company=failure.company,
             error=type(failure.error).__name__,
+            reason=str(failure.error)[:_REASON_LENGTH],
         )
         if is_down(self._d365_tap.failures, in_a_row=self._d365_tap.failed_in_a_row):
             raise summary(self._d365_tap.failures)

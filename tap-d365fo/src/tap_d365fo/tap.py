@@ -6,9 +6,12 @@ import functools
 import io
 import json
 import signal
+import sqlite3
 import sys
 import threading
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 from singer_sdk import Tap
 from singer_sdk import singerlib as singer
@@ -17,7 +20,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from pipeline_core.config import describe_config_errors
 from pipeline_core.errors import ConfigError, PipelineError, TerminatedError
-from pipeline_core.ledger import Ledger, NoLedger, open_ledger
+from pipeline_core.ledger import Ledger, NoLedger, open_ledger, tell_head
 from pipeline_core.run_id import current_run_id
 from pipeline_core.secrets.resolve import resolve_secrets, secret_settings, told
 from tap_d365fo.access.replay import shaping_digests
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
     from tap_d365fo.access.replay import ReplayedPages
     from tap_d365fo.failures import PartitionFailure
 
+
+#: Characters of a failure's sentence that the ledger keeps.
+_REASON_LENGTH = 500
 
 #: ``\b`` keeps click from rewrapping a paragraph.
 _HELP = """Read Dynamics 365 Finance & Operations and write Singer messages.
@@ -132,7 +138,20 @@ class TapD365FO(Tap):
         super().setup_mapper()
 
     def sync_all(self) -> None:  # type: ignore[misc]  # final in the SDK, which has no closing message
-        """Sync all streams, then say that this run is complete."""
+        """Sync all streams, then say that this run is complete; the ledger learns of either end."""
+        try:
+            self._sync_everything()
+        except BaseException as error:
+            self._record_failure(error)
+            raise
+        finally:
+            self.pool.close()
+            if self.environment.archive is not None:
+                self.environment.archive.close()
+            tell_head(self._ledger, self.logger)
+            self._ledger.close()
+
+    def _sync_everything(self) -> None:
         self._scope.check_catalog(self.input_catalog, self.streams)
         selected = [name for name, stream in self.streams.items() if stream.selected]
         if not selected:
@@ -146,40 +165,45 @@ class TapD365FO(Tap):
         if replayed is not None:
             self._begin_replay(replayed)
         self._check_named_companies()
-        try:
-            ledger.append(
-                "run.started",
-                streams=selected,
+        ledger.append(
+            "run.started",
+            streams=selected,
+            companies=self.source.companies,
+            environment=urlsplit(self._settings.environment_url).netloc,
+            version=self.plugin_version,
+            archived=archive is not None,
+            **told(self._secret_uses),
+            **({"replay_of": replayed.run.run_id} if replayed else {}),
+        )
+        if archive is not None:
+            self.environment.record(
+                archive,
+                state=self.state,
                 companies=self.source.companies,
-                **told(self._secret_uses),
-                **({"replay_of": replayed.run.run_id} if replayed else {}),
+                entities=[stream.entity for stream in self._selected_entities()],
+                config=self.config,
+                tap_version=self.plugin_version,
             )
-            if archive is not None:
-                self.environment.record(
-                    archive,
-                    state=self.state,
-                    companies=self.source.companies,
-                    entities=[stream.entity for stream in self._selected_entities()],
-                    config=self.config,
-                    tap_version=self.plugin_version,
-                )
-            self._announce_figures()
-            super().sync_all()
-            if self.failures:
-                ledger.append("run.failed", partitions=len(self.failures))
-                raise summary(self.failures)
-            if archive is not None:
-                seal = archive.finish()
-                ledger.append("run.archived", pages=seal.pages, index_sha256=seal.index_sha256)
-            self._audit.complete = True
-            # Not by the state writer: it swallows a STATE that equals the one before.
-            self.write_message(singer.StateMessage(value=dict(self.state)))
-            ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
-        finally:
-            self.pool.close()
-            if archive is not None:
-                archive.close()
-            ledger.close()
+        self._announce_figures()
+        super().sync_all()
+        if self.failures:
+            raise summary(self.failures)
+        if archive is not None:
+            seal = archive.finish()
+            ledger.append("run.archived", pages=seal.pages, index_sha256=seal.index_sha256)
+        self._audit.complete = True
+        # Not by the state writer: it swallows a STATE that equals the one before.
+        self.write_message(singer.StateMessage(value=dict(self.state)))
+        ledger.append("run.finished", figures=self._audit.snapshot()["streams"])
+
+    def _record_failure(self, error: BaseException) -> None:
+        """Say in the ledger why the run ends; a ledger that takes nothing hides no failure."""
+        with suppress(sqlite3.Error):
+            self._ledger.append(
+                "run.failed",
+                error=f"{type(error).__name__}: {error}"[:_REASON_LENGTH],
+                partitions=len(self.failures),
+            )
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

@@ -129,6 +129,11 @@ class Completeness:
         """Figures of all streams."""
         return self._tallies
 
+    @property
+    def run_id(self) -> str | None:
+        """The tap's own run, as its STATE tells it; ``None`` while it has not."""
+        return self._run_id
+
     def something_followed(self) -> None:
         """A SCHEMA or ACTIVATE_VERSION came: whatever was complete is not any more.
 

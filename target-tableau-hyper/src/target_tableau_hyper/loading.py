@@ -90,6 +90,7 @@ class Loader:
         self._stack = ExitStack()
         self._engine: Engine | None = None
         self._results: dict[str, list[dict[str, Any]]] = {}
+        self._types_before: dict[str, dict[str, str]] = {}
 
     def load(self) -> list[Sealed]:
         """Merge, prove and replace.
@@ -100,6 +101,9 @@ class Loader:
         streams = [staged for staged in self._run.streams.values() if self._has_columns(staged)]
         with self._stack:
             merged = [self._merge(staged) for staged in streams]
+            self._types_before = {
+                work.staged.stream: _types(work.old) for work in merged if work.old is not None
+            }
             self._results = self._check(merged)
             prepared = [self._seal(work) for work in merged]
         kept = [sealed for sealed, _ in prepared if sealed.manifest.stream != TEST_STREAM]
@@ -112,6 +116,7 @@ class Loader:
                 )
             elif work is None:
                 sealed.store.update(sealed.manifest)
+                self._record_unchanged(sealed.manifest)
             else:
                 if self._appends(sealed):
                     sealed.store.keep_for_undo()
@@ -343,7 +348,29 @@ class Loader:
             totals=manifest.totals,
             sha256=manifest.sha256,
             delta=manifest.delta,
+            seconds=round(sealed.seconds, 3),
+            **(self._new_columns(manifest)),
         )
+
+    def _new_columns(self, manifest: Manifest) -> dict[str, Any]:
+        """Names and types, where they differ from the seal before: a ledger is kept for ever."""
+        types = _types(manifest)
+        return {} if types == self._types_before.get(manifest.stream) else {"columns": types}
+
+    def _record_unchanged(self, manifest: Manifest) -> None:
+        self._run.ledger.append(
+            "extract.unchanged",
+            stream=manifest.stream,
+            file=manifest.file,
+            rows=manifest.rows,
+            totals=manifest.totals,
+            sha256=manifest.sha256,
+            sealed_by=manifest.run_id,
+        )
+
+
+def _types(manifest: Manifest) -> dict[str, str]:
+    return {column["name"]: column["type"] for column in manifest.columns}
 
 
 def _described(staged: StagedStream, column: TableColumn) -> dict[str, object]:

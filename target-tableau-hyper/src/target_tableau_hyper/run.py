@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError, TransientError
-from pipeline_core.ledger import NoLedger, open_ledger
+from pipeline_core.ledger import NoLedger, open_ledger, tell_head
 from pipeline_core.run_id import current_run_id
 from pipeline_core.secrets.resolve import told
 from target_tableau_hyper.audit import Completeness
@@ -52,6 +52,7 @@ class Run:
         self._writers: dict[str, SegmentWriter] = {}
         self._resources = ExitStack()
         self._is_open = False
+        self._source: str | None = None
 
     @property
     def staging(self) -> Path:
@@ -91,9 +92,17 @@ class Run:
             self.close()
             raise
         self._resources.callback(self.ledger.close)
+        self._resources.callback(tell_head, self.ledger, self.logger)
         self.ledger.append(
             "run.started", output_dir=str(self.settings.output_dir), **told(self._secret_uses)
         )
+
+    def tell_source(self) -> None:
+        """Note the tap's run, where it has an id of its own: no runner told both one."""
+        source = self.completeness.run_id
+        if source is not None and source not in (self.run_id, self._source):
+            self._source = source
+            self.ledger.append("input.from", source_run=source)
 
     @contextmanager
     def guard(self) -> Iterator[None]:

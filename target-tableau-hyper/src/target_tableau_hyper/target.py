@@ -314,6 +314,7 @@ class HyperTarget(Target):
         """Judge the figures of a STATE and keep it: it goes out when its rows are safe."""
         self._assert_line_requires(message_dict, requires={"value"})
         self.run.completeness.judge(message_dict["value"])
+        self.run.tell_source()
         self._latest_state = message_dict["value"]
 
     def process_endofpipe(self) -> None:

@@ -22,6 +22,7 @@ import requests
 from pipeline_core.errors import AuthError, ConfigError, DataError, TransientError
 from pipeline_core.tls import is_untrusted
 from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body, unpacked
+from tap_d365fo.access.effort import note_request, note_wait
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
 from tap_d365fo.access.throttle import Throttle
 from tap_d365fo.access.watched import watched_headers
@@ -203,6 +204,7 @@ class D365Client:
             request_id = str(uuid.uuid4())
             try:
                 with self._throttle.slot():
+                    note_request()
                     answer = attempt(request_id)
             except _TokenRefusedError as refused:
                 if token_renewed:
@@ -233,6 +235,7 @@ class D365Client:
         _logger.warning("%s: %s; again in %.1f s", _label(url, failed.label), failed, wait_s)
         if failed.throttled:
             self._throttle.refused(wait_s)
+        note_wait(wait_s)
         self._timing.sleep(wait_s)
 
     def _attempt(self, url: str, request_id: str) -> Answer:

@@ -36,7 +36,7 @@ from tap_d365fo.access.client import Answer, parse_document
 from tap_d365fo.names import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 #: Settings that decide what is asked for. Their digests tell what to put back when a replay asks
@@ -95,6 +95,18 @@ class ReplayedPages:
         body = self._body(entry)
         document = parse_document(url, body, f"page {entry.seq} of the archive")
         return Answer(url, document, entry.size_bytes, entry.received_at)
+
+    def pages_of(self, entity_set: str) -> Iterator[tuple[Entry, bytes]]:
+        """Every recorded answer for an entity set, the last one first; nothing is used up.
+
+        Raises:
+            IntegrityError: a body is missing or was changed.
+        """
+        with self._lock:
+            entries = [entry for waiting in self._answers.values() for entry in waiting]
+        for entry in sorted(entries, key=lambda entry: entry.seq, reverse=True):
+            if urlsplit(entry.target).path.rpartition("/")[2] == entity_set:
+                yield entry, self._body(entry)
 
     @property
     def metadata_folder(self) -> Path:

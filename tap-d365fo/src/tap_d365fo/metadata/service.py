@@ -26,9 +26,18 @@ class MetadataService:
     """Knows an environment, and asks it for no more than is needed."""
 
     def __init__(
-        self, access: Access, *, cache: MetadataCache | None = None, labels: Labels | None = None
+        self,
+        access: Access,
+        *,
+        cache: MetadataCache | None = None,
+        labels: Labels | None = None,
+        is_recorded: bool = False,
     ) -> None:
-        """Ask through ``access`` for what ``cache`` does not know; add titles from ``labels``."""
+        """Ask through ``access`` for what ``cache`` does not know; add titles from ``labels``.
+
+        Where ``is_recorded``, the cache is that of a run in the past, and there is nobody to ask.
+        """
+        self.is_recorded = is_recorded
         self._access = access
         self._endpoints = MetadataEndpoints(access)
         self._document = MetadataDocument(access)
@@ -87,6 +96,10 @@ class MetadataService:
                 known[name] = entity
                 self._from_cache.add(name)
         return known
+
+    def knows(self, entity_set: str) -> bool:
+        """Whether the entity can be described without asking."""
+        return self._cache is not None and self._cache.holds(entity_set)
 
     def came_from_cache(self, entity_set: str) -> bool:
         """Whether what was last said of the entity may be out of date."""

@@ -84,6 +84,13 @@ class Courier:
         form, attempt = self._form(parcel)
         decision = self._decide(parcel, form, path, published)
         if decision.way is Way.NOTHING:
+            self._run.ledger.append(
+                "delivery.skipped",
+                datasource=parcel.name,
+                why=decision.why,
+                rows=parcel.rows,
+                sha256=parcel.sha256,
+            )
             return Delivered(parcel, decision, time.monotonic() - started)
         self._run.logger.info("%s: %s, because %s", parcel.name, decision.way.value, decision.why)
         refused = parcel.package_refused
@@ -211,11 +218,7 @@ class Courier:
     ) -> Generator[None, None, Delivery]:
         description = self._witness.description(parcel.about, published, as_of=parcel.as_of)
         with self._run.ledger.effect(
-            "delivery",
-            datasource=parcel.name,
-            way="overwrite",
-            package=form.kind,
-            sha256=parcel.sha256,
+            "delivery", **self._told(parcel, path), way="overwrite", package=form.kind
         ) as effect:
             reach("delivery.intent")
             file = parcel.hyper() if form.document is None else parcel.package(form.document)
@@ -265,11 +268,7 @@ class Courier:
         request = request_id(self._run.run_id, parcel.sha256)
         description = self._witness.description(parcel.about, published, as_of=parcel.as_of)
         with self._run.ledger.effect(
-            "delivery",
-            datasource=parcel.name,
-            way="update",
-            sha256=parcel.sha256,
-            request_id=request,
+            "delivery", **self._told(parcel, path), way="update", request_id=request
         ) as effect:
             reach("delivery.intent")
             payload, steps = parcel.update()
@@ -355,6 +354,19 @@ class Courier:
             at=self._run.now(),
             package=form.fingerprint,
         )
+
+    def _told(self, parcel: Parcel, path: str) -> dict[str, object]:
+        """What the ledger says of a delivery before it begins."""
+        server, site, project, name = self._place(parcel, path)
+        return {
+            "datasource": name,
+            "project": project,
+            "site": site,
+            "server": server,
+            "streams": parcel.streams,
+            "rows": parcel.rows,
+            "sha256": parcel.sha256,
+        }
 
     def _place(self, parcel: Parcel, path: str) -> tuple[str, str, str, str]:
         settings = self._session.settings

@@ -38,6 +38,10 @@ class Parcel(Protocol):
         """Of the data source."""
 
     @property
+    def streams(self) -> tuple[str, ...]:
+        """The streams whose rows it holds."""
+
+    @property
     def project(self) -> str | None:
         """Its project's path; ``None`` for the default one."""
 
@@ -149,6 +153,7 @@ class OneStream:
         self._settings = run.settings.datasource(sealed.manifest.stream)
         self._workshop = workshop
         self.name = sealed.manifest.datasource
+        self.streams = (sealed.manifest.stream,)
         self.project = self._settings.project
         self.about = self._settings.description
         self.sha256 = sealed.manifest.sha256
@@ -202,6 +207,7 @@ class SeveralStreams:
         self._combined = combined
         self._workshop = workshop
         self.name = combined.settings.name
+        self.streams = tuple(combined.manifests)
         self.project = combined.settings.project
         self.about = combined.settings.description
         self.sha256 = combined.sha256

@@ -1,0 +1,1 @@
+"""What was done, told from the ledger; and done once more where it must be."""
