@@ -58,6 +58,13 @@ def test_the_demonstration_ends_equal_twice_and_keeps_the_extracts(project: Path
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert "DIFFERENT" not in output
+    story = output.partition("runs --ledger var/demo/ledger.db show ")[2]
+    assert "sent and received agree; complete, as the tap says" in story
+    assert "Traceback" not in output
+    for page in ("preview", "status"):
+        path = project / f"output/demo/{page}.html"
+        assert f"file://{path}" in output
+        assert path.read_text().rstrip().endswith("</html>")
     assert output.count(" equal") == 2 * (16 + 4), "16 entity sets, 4 of them again as tables"
     assert "What travelled in the second run" in output
     assert "update" in output

@@ -12,6 +12,7 @@ from pipeline_ops.audit.lineage_cli import lineage_command
 from pipeline_ops.audit.replay_cli import replay_command
 from pipeline_ops.audit.runs_cli import runs
 from pipeline_ops.audit.trace_cli import trace_command
+from pipeline_ops.calendar.cli import calendar
 from pipeline_ops.check.cli import check
 from pipeline_ops.listen.cli import listen
 from pipeline_ops.listen.webhooks_cli import webhooks
@@ -43,6 +44,7 @@ def cli() -> None:
 
 
 cli.add_command(secrets)
+cli.add_command(calendar)
 cli.add_command(listen)
 cli.add_command(webhooks)
 cli.add_command(replay_command)

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from contoso_sandbox.contoso import Contoso
+from contoso_sandbox.demo.afterwards import type_in
 from contoso_sandbox.demo.compare import compare
 from contoso_sandbox.demo.pipeline import MeltanoRun
 from contoso_sandbox.demo.screen import Screen
@@ -92,8 +93,29 @@ def _tell(project: Path, state: Path, extracts: Path, *, days: int, scale: float
         second = compare(contoso, extracts)
         screen.comparison(second)
         screen.travelled(contoso, extracts, run_id)
-        screen.farewell(extracts, state)
-    return bool(first) and all(c.equal for c in (*first, *second))
+    told = _look_back(screen, project, state, extracts, run_id)
+    screen.farewell(extracts, state)
+    return told and bool(first) and all(c.equal for c in (*first, *second))
+
+
+def _look_back(screen: Screen, project: Path, state: Path, extracts: Path, run_id: str) -> bool:
+    """The second run as the ledger tells it, and two pages for the browser."""
+    ledger = state / "ledger.db"
+    screen.step("The second run, as the audit ledger tells it")
+    story = type_in(project, "runs", "--ledger", ledger, "show", run_id)
+    screen.said(story)
+    screen.step("Pages for the browser")
+    preview, status = extracts / "preview.html", extracts / "status.html"
+    pages = [
+        type_in(project, "preview", "--output-dir", extracts, "--html", preview),
+        type_in(
+            project,
+            *("status", "--output-dir", extracts, "--ledger", ledger, "--html", status),
+        ),
+    ]
+    for page in pages:
+        screen.said(page)
+    return all(said.code == 0 for said in (story, *pages))
 
 
 def _run(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contoso_sandbox.contoso import Contoso
+    from contoso_sandbox.demo.afterwards import Said
     from contoso_sandbox.demo.compare import Comparison, Figure
     from contoso_sandbox.demo.pipeline import Line
     from contoso_sandbox.world import AdvanceSummary
@@ -134,17 +135,22 @@ class Screen:
         self._table(table)
         self._line(f"{sent / _MB:.1f} MB went to Tableau; the extracts hold {size / _MB:.1f} MB")
 
+    def said(self, said: Said) -> None:
+        """A command of the operator's, and what it printed."""
+        self.command(said.line)
+        for line in said.output.rstrip().splitlines():
+            self._console.print(f"   {line}", soft_wrap=True, markup=False)
+        if said.code:
+            self._line(f"it ended with {said.code}")
+
     def farewell(self, extracts: Path, state: Path) -> None:
         """Say what is left and where to go from here."""
         ledger = (state / "ledger.db").relative_to(self._project)
         self.step("What is left")
         self._line(f"extracts      {extracts.relative_to(self._project)}/*.hyper")
         self._line(f"audit ledger  {ledger}")
-        self.command(f".venv/bin/d365fo-tableau runs --ledger {ledger} list")
-        folder = extracts.relative_to(self._project)
-        self._line("pages         charts of the extracts, and how everything stands:")
-        self.command(f".venv/bin/d365fo-tableau preview --output-dir {folder}")
-        self.command(f".venv/bin/d365fo-tableau status --output-dir {folder} --ledger {ledger}")
+        self._line(f"preview       file://{extracts}/preview.html")
+        self._line(f"status page   file://{extracts}/status.html")
         self._line("Contoso is stopped. To play on, in one terminal and in another:")
         self.command(".venv/bin/contoso-sandbox serve")
         self.command('eval "$(.venv/bin/contoso-sandbox env)"')
