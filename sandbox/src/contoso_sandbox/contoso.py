@@ -99,6 +99,7 @@ class Contoso:
             fixed_tokens=fixed_tokens,
         )
         tableau.add_token(credentials.token_name, credentials.token_value)
+        tableau.trust_receivers(tls.ca_bundle)
         self._tls = tls
         self._parts = ExitStack()
         self._running: RunningBox | None = None

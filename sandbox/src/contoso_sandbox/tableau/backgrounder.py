@@ -47,6 +47,7 @@ class Backgrounder:
         seconds: float,
         longer: Callable[[Job], float] = lambda _: 0.0,
         held: Callable[[Job], bool] = lambda _: False,
+        ended: Callable[[Job], None] = lambda _: None,
     ) -> None:
         """Start the thread; jobs that an earlier server left undone are done first.
 
@@ -58,6 +59,7 @@ class Backgrounder:
             seconds: Least time from the creation of a job to its end.
             longer: How much more than that a job takes; may change its mind while the job lasts.
             held: Whether a job that runs must go on running.
+            ended: Told of each job that was done, well or not; cancelled ones are not told of.
         """
         self._jobs = jobs
         self._work = work
@@ -66,6 +68,7 @@ class Backgrounder:
         self._seconds = seconds
         self._longer = longer
         self._held = held
+        self._ended = ended
         self._changed = threading.Condition()
         self._stopping = False
         self._queue = deque(
@@ -152,3 +155,6 @@ class Backgrounder:
             except Exception:  # noqa: BLE001 - outermost edge: one broken job must not stop the rest
                 _LOG.exception("job %s (%s) broke", job_id, job.type)
                 self._jobs.finish(job_id, FAILED)
+        done = self._jobs.get(job_id)
+        if done.finish_code != CANCELLED:
+            self._ended(done)

@@ -111,6 +111,22 @@ def workbook_unknown(workbook_id: str) -> RestError:
     return RestError("404006", "Resource Not Found", detail)
 
 
+def bad_webhook() -> RestError:
+    """A webhook without name, event or https address."""
+    return bad_request("Payload is either malformed or incomplete.")
+
+
+def webhook_unknown(webhook_id: str) -> RestError:
+    """No such webhook on the site."""
+    return RestError("400113", "Bad Request", f"Webhook '{webhook_id}' could not be found.")
+
+
+def webhook_reason_refused() -> RestError:
+    """A reason why it is off, for one that is on."""
+    detail = "A status change reason can only be given for a webhook that is disabled."
+    return RestError("400127", "Bad Request", detail)
+
+
 def connection_unknown(connection_id: str) -> RestError:
     """No such connection in the data source."""
     detail = f"Connection '{connection_id}' could not be found."

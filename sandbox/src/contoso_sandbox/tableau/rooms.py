@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contoso_sandbox.tableau.backgrounder import Backgrounder
+    from contoso_sandbox.tableau.courier import Courier
     from contoso_sandbox.tableau.datasources import Datasources
     from contoso_sandbox.tableau.jobs import Jobs
     from contoso_sandbox.tableau.projects import Projects
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from contoso_sandbox.tableau.times import Clock
     from contoso_sandbox.tableau.updates import Updates
     from contoso_sandbox.tableau.uploads import Uploads
+    from contoso_sandbox.tableau.webhooks import Webhooks
     from contoso_sandbox.tableau.workbooks import Workbooks
 
 
@@ -50,5 +52,7 @@ class Rooms:
     jobs: Jobs
     worker: Backgrounder
     refreshes: Refreshes
+    webhooks: Webhooks
+    courier: Courier
     scratch: Path
     content: threading.RLock

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from contoso_sandbox.tableau.backgrounder import Backgrounder
 from contoso_sandbox.tableau.connected_apps import ConnectedApps
+from contoso_sandbox.tableau.courier import Courier, DeliveryScript
 from contoso_sandbox.tableau.datasources import Datasources
 from contoso_sandbox.tableau.hyperd import Hyperd
 from contoso_sandbox.tableau.jobs import Job, Jobs, JobType
@@ -28,6 +29,7 @@ from contoso_sandbox.tableau.store import Database
 from contoso_sandbox.tableau.times import utc_now
 from contoso_sandbox.tableau.updates import Updater, Updates
 from contoso_sandbox.tableau.uploads import Uploads
+from contoso_sandbox.tableau.webhooks import Webhooks
 from contoso_sandbox.tableau.workbooks import Workbooks
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from contoso_sandbox.tableau.documents import Document
     from contoso_sandbox.tableau.publishing import Refusal
     from contoso_sandbox.tableau.times import Clock
+    from contoso_sandbox.tableau.webhooks import Webhook
     from contoso_sandbox.tableau.workbooks import Workbook
 
 _ADMINISTRATOR = "admin"
@@ -53,12 +56,14 @@ class TableauServer:
         requests: What was asked and answered, oldest first.
         site_id: LUID of the site.
         refreshes: What becomes of refreshes.
+        deliveries: What becomes of messages to webhooks, and which were sent.
     """
 
     app: ASGIApp
     requests: list[Request]
     site_id: str
     refreshes: RefreshScript
+    deliveries: DeliveryScript
 
     def __init__(
         self,
@@ -103,6 +108,9 @@ class TableauServer:
         jobs = Jobs(self._database, clock, directory / "jobs")
         uploads = Uploads(directory / "uploads")
         workbooks = Workbooks(self._database, clock)
+        self._webhooks = Webhooks(self._database, clock)
+        self._courier = Courier(self._webhooks, place.id)
+        self.deliveries = self._courier.script
         self.refreshes = RefreshScript()
         self._worker = Backgrounder(
             jobs,
@@ -124,6 +132,7 @@ class TableauServer:
             seconds=job_seconds,
             longer=self.refreshes.seconds,
             held=self.refreshes.is_held,
+            ended=self._courier.job_ended,
         )
         self._rooms = Rooms(
             product_version=product_version,
@@ -149,6 +158,8 @@ class TableauServer:
             jobs=jobs,
             worker=self._worker,
             refreshes=Refreshes(self._database, jobs, self._refreshing, clock),
+            webhooks=self._webhooks,
+            courier=self._courier,
             scratch=scratch,
             content=content,
         )
@@ -222,6 +233,14 @@ class TableauServer:
         """All workbooks, in the order of their creation."""
         return self._rooms.workbooks.all()
 
+    def webhooks(self) -> list[Webhook]:
+        """All webhooks, oldest first."""
+        return self._webhooks.all()
+
+    def trust_receivers(self, ca_bundle: Path) -> None:
+        """Trust the certificates of receivers of webhooks that this authority issued."""
+        self._courier.trust(ca_bundle)
+
     def jobs(self) -> list[Job]:
         """All background jobs, oldest first."""
         return self._rooms.jobs.all()
@@ -262,6 +281,7 @@ class TableauServer:
         """Stop the job threads and hyperd; undone jobs wait for the next server on this state."""
         self._worker.close()
         self._refreshing.close()
+        self._courier.close()
         self._hyperd.close()
         self._database.close()
         shutil.rmtree(self._exports, ignore_errors=True)

@@ -32,6 +32,7 @@ from contoso_sandbox.tableau.rest import (
     jobs,
     projects,
     uploads,
+    webhooks,
     workbooks,
 )
 from contoso_sandbox.tableau.rest.call import BodyKind, Call
@@ -55,6 +56,7 @@ _ENDPOINTS = (
     *changes.ENDPOINTS,
     *workbooks.ENDPOINTS,
     *jobs.ENDPOINTS,
+    *webhooks.ENDPOINTS,
 )
 _VERSION = re.compile(r"([0-9])\.([0-9]{1,2})")
 _OLDEST_VERSION = (2, 0)
