@@ -108,7 +108,9 @@ def test_jobs_are_not_tried_again_where_that_is_in_vain() -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [*SERVICES, DOCKERFILE, MANIFEST, DEPLOY / "systemd/environment.example"], ids=str
+    "recipe",
+    [*SERVICES, DOCKERFILE, MANIFEST, DEPLOY / "systemd/environment.example"],
+    ids=lambda path: path.name,
 )
 def test_variables_are_settings_and_no_secret_stands_there(recipe: Path) -> None:
     plugins = yaml.safe_load((PROJECT / "meltano.yml").read_text())["plugins"]

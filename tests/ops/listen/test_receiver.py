@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 import requests
+from tests.ops import shelf
 from tests.ops.listen.conftest import finance
 from tests.ops.listen.listening import (
     COMMAND,
@@ -30,6 +31,7 @@ from tests.ops.listen.listening import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _SEED = 20261124
 _SITE, _SOURCE = "9a8b7c6d-0000-4000-8000-000000000001", "9a8b7c6d-0000-4000-8000-000000000002"
@@ -38,6 +40,48 @@ _SITE, _SOURCE = "9a8b7c6d-0000-4000-8000-000000000001", "9a8b7c6d-0000-4000-800
 @pytest.fixture
 def listener(new_listener: Callable[..., Listener]) -> Listener:
     return new_listener().start()
+
+
+STATUS_SECRET = "canary-status-" + "s" * 40
+
+
+def test_the_status_page_is_shown_to_who_knows_its_address(
+    new_listener: Callable[..., Listener], tmp_path: Path
+) -> None:
+    output = tmp_path / "extracts"
+    output.mkdir()
+    shelf.put(output, "VendorsV2")
+    listener = new_listener(
+        status={"url_secrets": [STATUS_SECRET], "output_dir": str(output)}
+    ).start()
+    address = f"{listener.url}/status/{STATUS_SECRET}"
+    answer = requests.get(address, timeout=10)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "VendorsV2" in answer.text
+    assert STATUS_SECRET not in answer.text
+    assert requests.post(address, json={}, timeout=10).status_code == 405
+    wrong = requests.get(f"{listener.url}/status/{D365_SECRET}", timeout=10)
+    unknown = requests.get(f"{listener.url}/nothing", timeout=10)
+    assert (
+        (wrong.status_code, wrong.content) == (unknown.status_code, unknown.content) == (404, b"")
+    )
+    assert (
+        requests.post(f"{listener.url}/tableau/{STATUS_SECRET}", json={}, timeout=10).status_code
+        == 404
+    )
+    assert STATUS_SECRET not in listener.log
+    assert listener.inbox("SELECT * FROM event") == []
+
+
+def test_a_status_that_cannot_be_told_says_why(new_listener: Callable[..., Listener]) -> None:
+    listener = new_listener(status={"url_secrets": [STATUS_SECRET], "output_dir": "none"}).start()
+    answer = requests.get(f"{listener.url}/status/{STATUS_SECRET}", timeout=10)
+    assert (answer.status_code, "is no directory" in answer.text) == (503, True)
+
+
+def test_without_the_setting_there_is_no_page(listener: Listener) -> None:
+    assert requests.get(f"{listener.url}/status/x", timeout=10).status_code == 404
 
 
 @pytest.mark.parametrize(

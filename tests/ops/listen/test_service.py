@@ -1,4 +1,4 @@
-"""Health, further routes, the loops behind the inbox, alerts that have to wait."""
+"""Health, the loops behind the inbox, alerts that have to wait."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import certifi
 import pytest
 import requests
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 from tests.ops.listen.conftest import finance
 from tests.ops.listen.listening import D365_SECRET, until, vendor_invoice
 from tests.ops.listen.tableau_site import MailServer
@@ -33,17 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from starlette.requests import Request
     from tests.ops.listen.listening import Listener
     from tests.ops.listen.tableau_site import AlertReceiver, Site
 
 
-def test_further_routes_stand_beside_the_secret_ones(tmp_path: Path) -> None:
-    """As a status page is mounted; the health endpoints and the addresses of senders stay."""
-
-    async def status(_request: Request) -> PlainTextResponse:
-        return PlainTextResponse("all is well")
-
+def test_health_tells_whether_the_service_is_ready(tmp_path: Path) -> None:
     tls, troubles = create_tls(tmp_path / "tls"), [""]
     with Store(tmp_path / "inbox.db") as store:
         app = create_app(
@@ -51,19 +43,16 @@ def test_further_routes_stand_beside_the_secret_ones(tmp_path: Path) -> None:
             Inbox(store),
             wake=lambda: None,
             ready=lambda: troubles[0],
-            more=[Route("/status", status)],
         )
         web = HttpsServer(app, tls).start()
         with requests.Session() as session:
             session.trust_env, session.verify = False, str(tls.ca_bundle)
-            assert session.get(f"{web.url}/status").text == "all is well"
             assert session.get(f"{web.url}/healthz").text == "ok\n"
             assert session.get(f"{web.url}/readyz").json() == {"ready": True}
             troubles[0] = "a loop has a defect"
             not_ready = session.get(f"{web.url}/readyz")
             assert (not_ready.status_code, not_ready.json()["why"]) == (503, "a loop has a defect")
             assert session.get(f"{web.url}/healthz").ok
-            assert session.post(f"{web.url}/status").status_code == 404
             assert session.post(f"{web.url}/d365/{D365_SECRET}").status_code == 204
         web.stop()
         assert len(Inbox(store).latest()) == 1

@@ -126,10 +126,10 @@ def test_what_fails_again_and_again_is_given_up(
 
 
 @pytest.mark.parametrize("kind", ["DatasourceRefreshFailed", "DatasourceRefreshSucceeded"])
-def test_a_forged_event_changes_nothing(
+def test_l12_a_forged_event_changes_nothing(
     listener: Listener, site: Site, alerts: tuple[AlertReceiver, str], kind: str
 ) -> None:
-    """L12: whoever has the address may say what he likes; the REST API is asked."""
+    """Whoever has the address may say what he likes; the REST API is asked."""
     name, luid = site.extract()
     site.refresh(luid)
     until(lambda: listener.states() == ["done"], "the real event")
@@ -155,10 +155,10 @@ def test_an_event_of_what_is_not_there_is_closed(listener: Listener, site: Site,
     assert endings(listener) == ["not_confirmed" if what == "another site" else "gone"]
 
 
-def test_events_in_the_wrong_order_and_several_times_are_one_incident(
+def test_l12_events_in_the_wrong_order_and_several_times_are_one_incident(
     listener: Listener, site: Site
 ) -> None:
-    """L12: doubled, with both spellings, and a success that comes before the failure."""
+    """Doubled, with both spellings, and a success that comes before the failure."""
     site.server.deliveries.copies = 3
     name, luid = site.extract()
     site.server.refreshes.fail(name)
@@ -174,8 +174,8 @@ def test_events_in_the_wrong_order_and_several_times_are_one_incident(
     assert listener.inbox("SELECT max(copies) FROM event") == [(3,)]
 
 
-def test_a_success_that_is_never_told_is_seen(listener: Listener, site: Site) -> None:
-    """L12: the state follows the API, not the webhook."""
+def test_l12_a_success_that_is_never_told_is_seen(listener: Listener, site: Site) -> None:
+    """The state follows the API, not the webhook."""
     name, luid = site.extract()
     site.server.refreshes.fail(name)
     site.refresh(luid)

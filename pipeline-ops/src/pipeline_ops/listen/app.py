@@ -1,4 +1,4 @@
-"""The application that senders reach: three secret addresses, and two for whoever watches.
+"""The application that senders reach: secret addresses, and two for whoever watches.
 
 The order is what keeps it safe: the address is checked before a byte of the body is read, the body
 has an upper size and a deadline, and the answer is 2xx only once the inbox has the event on disk.
@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline_ops.listen.doors import EVENT_GRID
+from pipeline_core.errors import PipelineError
+from pipeline_ops.listen.doors import EVENT_GRID, STATUS
 from pipeline_ops.listen.events import Handshake, receive
 from pipeline_ops.listen.log import LOG, fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from starlette.requests import Request
-    from starlette.routing import BaseRoute
     from starlette.types import Message, Receive, Scope, Send
 
     from pipeline_ops.listen.doors import Doors, Sender
@@ -37,6 +37,14 @@ _STRANGERS_LINE_S = 60.0
 
 #: Senders open a connection for each event; one that is kept open is only one to hold on to.
 _CLOSE = {"connection": "close"}
+
+
+_PRIVATE = {
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-robots-tag": "noindex",
+    **_CLOSE,
+}
 
 
 class _TooLargeError(Exception):
@@ -54,7 +62,7 @@ def create_app(
     wake: Callable[[], None],
     ready: Callable[[], str],
     body_timeout_s: float = 10.0,
-    more: Sequence[BaseRoute] = (),
+    status: Callable[[], str] | None = None,
 ) -> Starlette:
     """Build the application.
 
@@ -64,8 +72,7 @@ def create_app(
         wake: Called after events were kept.
         ready: What keeps the service from being ready; empty where nothing does.
         body_timeout_s: How long a body may take to come.
-        more: Further routes, such as a status page; asked before the secret addresses, after the
-            health endpoints.
+        status: Makes the status page, for those who know the address of :data:`doors.STATUS`.
     """
 
     async def alive(_request: Request) -> Response:
@@ -77,12 +84,11 @@ def create_app(
             return JSONResponse({"ready": False, "why": trouble}, 503)
         return JSONResponse({"ready": True})
 
-    gate = _Gate(doors, inbox, wake, body_timeout_s)
+    gate = _Gate(doors, inbox, wake, body_timeout_s, status)
     app = Starlette(
         routes=[
             Route("/healthz", alive),
             Route("/readyz", is_ready),
-            *more,
             Route("/{rest:path}", gate),
         ]
     )
@@ -94,12 +100,18 @@ class _Gate:
     """Takes events; an ASGI application, so that no framework reads a body before it."""
 
     def __init__(
-        self, doors: Doors, inbox: Inbox, wake: Callable[[], None], body_timeout_s: float
+        self,
+        doors: Doors,
+        inbox: Inbox,
+        wake: Callable[[], None],
+        body_timeout_s: float,
+        status: Callable[[], str] | None,
     ) -> None:
         self._doors = doors
         self._inbox = inbox
         self._wake = wake
         self._body_timeout_s = body_timeout_s
+        self._status = status
         self._strangers = 0
         self._told_at = 0.0
 
@@ -127,6 +139,8 @@ class _Gate:
         self, scope: Scope, receive_message: Receive, sender: Sender
     ) -> tuple[Response, dict[str, Any]]:
         """The answer to a known sender, and what the log tells of it."""
+        if sender.name == STATUS:
+            return await self._show(scope["method"]), {}
         if scope["method"] == "OPTIONS" and sender.name == EVENT_GRID:
             return _cloud_events_handshake(scope), {"handshake": "CloudEvents"}
         if scope["method"] != "POST":
@@ -140,6 +154,17 @@ class _Gate:
         except TimeoutError:
             return Response(status_code=408, headers=_CLOSE), {"seconds": self._body_timeout_s}
         return await self._keep(sender, body)
+
+    async def _show(self, method: str) -> Response:
+        """The status page, which no cache keeps and whose address no link gives away."""
+        if method not in {"GET", "HEAD"}:
+            return Response(status_code=405, headers={"allow": "GET, HEAD", **_CLOSE})
+        assert self._status is not None  # noqa: S101 - its door is only there with it
+        try:
+            page = await run_in_threadpool(self._status)
+        except PipelineError as error:
+            return PlainTextResponse(f"The status cannot be told: {error}\n", 503, _PRIVATE)
+        return HTMLResponse(page, headers=_PRIVATE)
 
     async def _keep(self, sender: Sender, body: bytes) -> tuple[Response, dict[str, Any]]:
         # Reading what strangers wrote takes time in proportion to its size: not in the loop.

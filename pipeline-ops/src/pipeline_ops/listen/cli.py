@@ -25,6 +25,7 @@ _HELP = """Take calls of Tableau and D365 F&O, and act on them. Runs until SIGTE
   /d365/SECRET         business events over HTTPS: a Meltano job is started
                        once the events have become quiet
   /event-grid/SECRET   the same through Azure Event Grid
+  /status/SECRET       the status page, for people
   /healthz, /readyz    for whoever watches the service
 
 Settings are in listen.yml beside meltano.yml. An event is on disk before its
@@ -71,7 +72,6 @@ def listen(context: click.Context, config_path: Path) -> None:
         from pipeline_ops.listen.log import set_up  # noqa: PLC0415
         from pipeline_ops.listen.service import Service  # noqa: PLC0415
     set_up(sys.stderr)
-    # Further pages are mounted here: Service(settings, more=[...]).
     Service(settings).run()
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 TABLEAU, D365, EVENT_GRID = "tableau", "d365", "event-grid"
 
+#: Who looks at the status page sends nothing, but has an address of the same kind.
+STATUS = "status"
+
 
 @dataclass(frozen=True, slots=True)
 class Sender:

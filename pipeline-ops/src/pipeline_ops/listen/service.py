@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pipeline_core.errors import BusyError
 from pipeline_core.ledger import Ledger
 from pipeline_core.run_id import current_run_id
+from pipeline_ops.extras import needs_extra
 from pipeline_ops.listen import flight
 from pipeline_ops.listen.alerts import Outbox, Sending
 from pipeline_ops.listen.app import create_app
@@ -27,10 +28,8 @@ from pipeline_ops.listen.store import Store
 from pipeline_ops.project import find_project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
-
-    from starlette.routing import BaseRoute
 
     from pipeline_ops.listen.settings import ListenSettings
 
@@ -106,12 +105,8 @@ class Loop:
 class Service:
     """Everything of one process."""
 
-    def __init__(self, settings: ListenSettings, *, more: Sequence[BaseRoute] = ()) -> None:
+    def __init__(self, settings: ListenSettings) -> None:
         """Open what is needed; :meth:`run` serves.
-
-        Args:
-            settings: As loaded.
-            more: Further routes, such as a status page.
 
         Raises:
             ConfigError: a file or the Meltano project is not there.
@@ -130,7 +125,7 @@ class Service:
             wake=self._loops[0].wake,
             ready=self._trouble,
             body_timeout_s=settings.body_timeout_s,
-            more=more,
+            status=_status_of(settings),
         )
 
     def run(self, *, started: Callable[[int], None] = lambda _: None) -> None:
@@ -259,6 +254,15 @@ class Service:
         except sqlite3.Error as error:
             return f"the inbox cannot be written: {error}"
         return "; ".join(loop.trouble for loop in self._loops if loop.trouble)
+
+
+def _status_of(settings: ListenSettings) -> Callable[[], str] | None:
+    """What makes the status page, where there is to be one."""
+    if settings.status is None:
+        return None
+    with needs_extra("status"):
+        from pipeline_ops.listen.watch import StatusView  # noqa: PLC0415 - brings a template engine
+    return StatusView(settings.status, settings.ledger_path).page
 
 
 def _raise_descriptor_limit() -> None:

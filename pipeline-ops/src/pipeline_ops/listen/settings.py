@@ -16,7 +16,7 @@ from pipeline_core.config import describe_config_errors
 from pipeline_core.errors import ConfigError
 from pipeline_core.secrets.reference import is_reference
 from pipeline_core.secrets.resolve import resolve_secrets
-from pipeline_ops.listen.doors import D365, EVENT_GRID, TABLEAU, Sender
+from pipeline_ops.listen.doors import D365, EVENT_GRID, STATUS, TABLEAU, Sender
 from pipeline_ops.listen.settings_schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -68,6 +68,19 @@ class TableauSide:
     refresh: Backoff
     job_timeout_s: float
     poll_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSide:
+    """The status page.
+
+    Attributes:
+        output_dir: The target's.
+        late_after_h: Age in hours from which a data source is late.
+    """
+
+    output_dir: Path
+    late_after_h: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +163,7 @@ class ListenSettings:
     tableau: TableauSide | None
     pipelines: tuple[Pipeline, ...]
     alerts: tuple[Channel, ...]
+    status: StatusSide | None = None
     uses: tuple[Use, ...] = ()
     plain_secrets: tuple[str, ...] = ()
 
@@ -225,6 +239,7 @@ def _settings(content: dict[str, Any], folder: Path) -> ListenSettings:
         tableau=_tableau(values.get("tableau"), folder),
         pipelines=tuple(_pipeline(one) for one in values.get("pipelines", [])),
         alerts=tuple(_channel(one, n) for n, one in enumerate(values.get("alerts", []), start=1)),
+        status=_status(values.get("status"), folder),
         uses=tuple(uses),
         plain_secrets=tuple(plain),
     )
@@ -248,7 +263,7 @@ def _check(settings: ListenSettings) -> None:
 
 def _check_senders(senders: Sequence[Sender]) -> None:
     if not senders:
-        message = "nobody may call: set url_secrets under tableau, d365 or event_grid"
+        message = "nobody may call: set url_secrets under tableau, d365, event_grid or status"
         raise ConfigError(message)
     owners: dict[str, str] = {}
     for sender in senders:
@@ -306,7 +321,7 @@ def _with_secrets(content: dict[str, Any]) -> tuple[dict[str, Any], list[Use], l
 
 def _secret_slots(values: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
     """Every secret there is: its name for messages, and where it stands."""
-    for part in ("tableau", "d365", "event_grid"):
+    for part in ("tableau", "d365", "event_grid", "status"):
         found = values.get(part, {})
         secrets = found.get("url_secrets", [])
         for position in range(len(secrets)):
@@ -322,12 +337,22 @@ def _secret_slots(values: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]
 
 def _senders(values: Mapping[str, Any]) -> tuple[Sender, ...]:
     found = []
-    for part, name in (("tableau", TABLEAU), ("d365", D365), ("event_grid", EVENT_GRID)):
+    parts = {"tableau": TABLEAU, "d365": D365, "event_grid": EVENT_GRID, "status": STATUS}
+    for part, name in parts.items():
         secrets = tuple(values.get(part, {}).get("url_secrets", []))
         if secrets:
             limit = {"max_body_bytes": _GRID_BODY_BYTES} if name == EVENT_GRID else {}
             found.append(Sender(name, secrets, **limit))
     return tuple(found)
+
+
+def _status(values: Mapping[str, Any] | None, folder: Path) -> StatusSide | None:
+    if values is None:
+        return None
+    return StatusSide(
+        output_dir=folder / values.get("output_dir", "output"),
+        late_after_h=values.get("late_after", 36),
+    )
 
 
 def _tableau(values: Mapping[str, Any] | None, folder: Path) -> TableauSide | None:

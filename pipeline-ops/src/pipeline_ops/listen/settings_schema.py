@@ -122,6 +122,12 @@ SCHEMA: dict[str, Any] = _object(
     ),
     d365=_object(("url_secrets",), url_secrets=_URL_SECRETS),
     event_grid=_object(("url_secrets",), url_secrets=_URL_SECRETS),
+    status=_object(
+        ("url_secrets",),
+        url_secrets=_URL_SECRETS,
+        output_dir=_TEXT,
+        late_after={"type": "number", "exclusiveMinimum": 0},
+    ),
     pipelines={"type": "array", "items": _PIPELINE},
     alerts={"type": "array", "items": _ALERT},
 )
