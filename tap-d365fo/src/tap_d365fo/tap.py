@@ -98,7 +98,8 @@ class TapD365FO(Tap):
         self._audit = RunAudit(current_run_id())
         self.failures: list[PartitionFailure] = []
         self.failed_in_a_row = 0
-        super().__init__(message_writer=AuditingWriter(self._audit), **kwargs)
+        self.writer = AuditingWriter(self._audit)
+        super().__init__(message_writer=self.writer, **kwargs)
 
     def discover_streams(self) -> Sequence[EntityStream]:
         """One stream for each entity set in scope; with a catalog only for those it selects."""
