@@ -86,12 +86,15 @@ def check_requested(requested: Iterable[str], existing: Collection[str]) -> tupl
 
 
 def companies_read_before(state: Mapping[str, Any], stream: str) -> set[str]:
-    """Companies that ``state`` knows of a stream."""
+    """Companies of which ``state`` says that something of a stream has been read.
+
+    One that failed before its first row leaves its name, and nothing else.
+    """
     bookmarks = state.get("bookmarks") or {}
     return {
         partition["context"][COMPANY]
         for partition in bookmarks.get(stream, {}).get("partitions", ())
-        if COMPANY in partition.get("context", {})
+        if COMPANY in partition.get("context", {}) and partition.keys() > {"context"}
     }
 
 

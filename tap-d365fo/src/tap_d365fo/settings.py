@@ -362,6 +362,11 @@ class Settings:
     run_timeout_s: int
     ledger_path: Path | None
 
+    @property
+    def sends_versions(self) -> bool:
+        """Whether a reading of all rows ends with ACTIVATE_VERSION."""
+        return self.batch_full_reads.applied(self.batch, 1)[1] is not None
+
     def of(self, entity_set: str) -> EntitySettings:
         """What ``entity_settings`` says of one set, or the defaults."""
         return self.entity_settings.get(entity_set, EntitySettings())

@@ -19,6 +19,7 @@ class _Partition(msgspec.Struct):
     settled: dict[str, int | None] | None = None
     resume: dict[str, Any] | list[str] | None = None
     read: dict[str, Any] | None = None
+    removal: str | None = None
 
 
 class _Bookmark(_Partition):

@@ -13,6 +13,7 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.streams.core import Stream
 
 from pipeline_core.errors import ConfigError, DataError, PipelineError
+from tap_d365fo import removals
 from tap_d365fo.audit import DELETED_AT, added, as_text, growth
 from tap_d365fo.batch import StreamBatches
 from tap_d365fo.companies import COMPANY
@@ -144,6 +145,7 @@ class EntityStream(Stream):
             [(p, self._known_of(p)) for p in self.partitions_of(plan)],
             pool=self._d365_tap.pool,
             started_at=self._source.started_at,
+            sends_versions=self._source.settings.sends_versions,
             left_out=bool(self._d365_tap.left_out(self.name)),
         )
 
@@ -165,6 +167,9 @@ class EntityStream(Stream):
         self._d365_tap.prepare_ahead(self)
         self._stream_version, self._batches = self._transport(preparation.version)
         progress = Progress(self.name, len(preparation.jobs))
+        if preparation.anew:
+            for job in preparation.jobs:
+                removals.begin(self.state_of(job.partition))
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for job, portion, failure in preparation.in_turns():
@@ -181,11 +186,15 @@ class EntityStream(Stream):
                         progress.portion(job.partition.name, portion)
         finally:
             preparation.release()
+        ended = not any(job.failed for job in preparation.jobs)
+        version = self._stream_version if ended and write_messages else None
         for job in preparation.jobs:
-            job.partition.settle(self.state_of(job.partition))
+            state = self.state_of(job.partition)
+            job.partition.settle(state)
+            if ended:
+                removals.end(state, activated=version is not None)
         if write_messages:
-            version = self._stream_version
-            if version is not None and not any(job.failed for job in preparation.jobs):
+            if version is not None:
                 self._write_activate_version_message(version)
             self.state_manager.is_flushed = False
             self._write_state_message()
