@@ -202,6 +202,52 @@ def test_a_company_that_is_locked_away_does_not_vanish(
         run_tap(config, state=first.states[-1])
 
 
+@pytest.mark.parametrize(
+    "then", [{}, {"filter": "Voucher ne ''"}], ids=["as before", "everything is read again"]
+)
+@pytest.mark.parametrize(
+    "by",
+    [
+        pytest.param({}, id="cursor"),
+        pytest.param({"replication_key": "SourceKey"}, id="high_water"),
+        pytest.param({"replication": "etag_scan"}, id="etag_scan"),
+        pytest.param({"replication": "full"}, id="full"),
+    ],
+)
+def test_no_strategy_takes_a_company_that_is_locked_away_for_an_empty_one(  # noqa: PLR0917
+    new_contoso: Callable[..., Contoso],
+    run_tap: RunTap,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    by: dict[str, str],
+    then: dict[str, str],
+) -> None:
+    contoso = new_contoso()
+    stream = "VendTransBiEntities"
+    config = settings_for(
+        contoso, entities=[stream], companies=["usmf", "demf"], snapshot_path=str(tmp_path)
+    )
+    first = run_tap({**config, "entity_settings": {stream: by}})
+    contoso.world.cursor().execute(f'DELETE FROM "{stream}" WHERE lower("dataAreaId") = \'demf\'')  # noqa: S608
+    capsys.readouterr()
+    with pytest.raises(ConfigError, match="sees nothing of that company"):
+        run_tap({**config, "entity_settings": {stream: by | then}}, state=first.states[-1])
+    assert not Output(capsys.readouterr().out).of("ACTIVATE_VERSION")
+
+
+def test_a_quiet_company_costs_one_look(contoso: Contoso, run_tap: RunTap) -> None:
+    """Not one for each of its entities, and none where a run brings rows."""
+    names = ["VendTransBiEntities", "VendInvoiceJourBiEntities"]
+    by = {"replication_key": "SourceKey", "lookback": 0}
+    config = settings_for(contoso, entities=names, entity_settings=dict.fromkeys(names, by))
+    first = run_tap(config)
+    contoso.d365.requests.clear()
+    second = run_tap(config, state=first.states[-1])
+    assert second.counts == {}
+    looks = [r for r in contoso.d365.requests if "$top=1" in r.query and "$count" not in r.query]
+    assert len(looks) == len(contoso.world.companies)
+
+
 def test_a_company_whose_last_row_went_is_empty(
     new_contoso: Callable[..., Contoso], run_tap: RunTap
 ) -> None:

@@ -108,5 +108,10 @@ def companies_with_rows(state: Mapping[str, Any], streams: Iterable[str]) -> set
         partition["context"][COMPANY]
         for stream in streams
         for partition in bookmarks.get(stream, {}).get("partitions", ())
-        if COMPANY in partition.get("context", {}) and any(map(partition.get, _SIGNS_OF_ROWS))
+        if COMPANY in partition.get("context", {}) and has_had_rows(partition)
     }
+
+
+def has_had_rows(state: Mapping[str, Any]) -> bool:
+    """Whether a partition's state tells of rows."""
+    return any(map(state.get, _SIGNS_OF_ROWS))

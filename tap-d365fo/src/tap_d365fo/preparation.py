@@ -97,40 +97,56 @@ def prepare(
     back.
 
     Args:
+        plan: How the stream is read.
+        partitions: Each with what the state holds of it.
+        pool: Begins to read them at once.
+        started_at: When the run began.
         sends_versions: Whether a version reaches the target at all (``batch_full_reads``).
         left_out: Whether the target has rows of companies that this run does not read.
     """
-    states = [state for _, state in partitions]
     is_full = plan.strategy is Strategy.FULL
     over = any(partition.must_start_over(state) for partition, state in partitions)
-    due = sends_versions and not left_out and not is_full and is_due(states)
-    if due and not over:
-        _logger.info(
-            "%s: everything is read again, because the last such read was interrupted: the target "
-            "loses what has gone since",
-            partitions[0][0].entity.entity_set,
-        )
+    may_remove = sends_versions and not left_out
+    due = may_remove and not is_full and _is_due(partitions)
     anew = over or due
     first = all(partition.is_new(state) for partition, state in partitions)
     resumed = any(partition.resumes(state) for partition, state in partitions)
     whole = anew or (not resumed and (first or is_full))
     version = _version(started_at) if whole and not left_out else None
-    mark = {REMOVAL: OWED} if whole and sends_versions and not is_full else {}
+    mark = {REMOVAL: OWED} if whole and not is_full else {}
     jobs = tuple(
         # A copy: the worker reads it while the emitter moves the real one.
-        _job(partition, {} if anew else copy.deepcopy(dict(state)), mark, pool)
+        _job(partition, copy.deepcopy(dict(state)), mark, pool, anew=anew)
         for partition, state in partitions
     )
     return Preparation(pool, jobs, anew, version)
 
 
+def _is_due(partitions: Sequence[tuple[Partition, Mapping[str, Any]]]) -> bool:
+    due = is_due(state for _, state in partitions)
+    if due:
+        _logger.info(
+            "%s: everything is read again, because the last such read was interrupted: the target "
+            "loses what has gone since",
+            partitions[0][0].entity.entity_set,
+        )
+    return due
+
+
 def _job(
-    partition: Partition, state: Mapping[str, Any], mark: Mapping[str, Any], pool: FetchPool
+    partition: Partition,
+    known: Mapping[str, Any],
+    mark: Mapping[str, Any],
+    pool: FetchPool,
+    *,
+    anew: bool,
 ) -> Job:
     effort = Effort()
-    feed = pool.submit(
-        partition.name, lambda: measured(effort, _marked(partition.portions(state), mark))
-    )
+
+    def portions() -> Iterator[Portion]:
+        return _marked(partition.portions({} if anew else known, known=known), mark)
+
+    feed = pool.submit(partition.name, lambda: measured(effort, portions()))
     return Job(partition, feed, effort)
 
 

@@ -41,9 +41,9 @@ def begin(state: MutableMapping[str, Any]) -> None:
         state[REMOVAL] = OWED
 
 
-def end(state: MutableMapping[str, Any], *, activated: bool) -> None:
-    """The stream has been read to its end, with ACTIVATE_VERSION or without."""
-    if activated:
+def end(state: MutableMapping[str, Any], *, told: bool) -> None:
+    """The stream has been read to its end; ``told`` of by ACTIVATE_VERSION, or never to be."""
+    if told:
         state.pop(REMOVAL, None)
     elif REMOVAL in state:
         state[REMOVAL] = DUE

@@ -167,9 +167,7 @@ class EntityStream(Stream):
         self._d365_tap.prepare_ahead(self)
         self._stream_version, self._batches = self._transport(preparation.version)
         progress = Progress(self.name, len(preparation.jobs))
-        if preparation.anew:
-            for job in preparation.jobs:
-                removals.begin(self.state_of(job.partition))
+        self._begin(preparation)
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for job, portion, failure in preparation.in_turns():
@@ -186,21 +184,32 @@ class EntityStream(Stream):
                         progress.portion(job.partition.name, portion)
         finally:
             preparation.release()
+        self._end(preparation, write_messages=write_messages)
+        with metrics.http_request_counter(self.name, _ENDPOINT) as requests:
+            requests.increment(progress.pages)
+        progress.finished()
+
+    def _begin(self, preparation: Preparation) -> None:
+        """Note in the state that everything is read again, where that is owed."""
+        if preparation.anew:
+            for job in preparation.jobs:
+                removals.begin(self.state_of(job.partition))
+
+    def _end(self, preparation: Preparation, *, write_messages: bool) -> None:
+        """Say what has gone, where everything came, and write the state of the whole stream."""
         ended = not any(job.failed for job in preparation.jobs)
         version = self._stream_version if ended and write_messages else None
+        told = version is not None or not self._source.settings.sends_versions
         for job in preparation.jobs:
             state = self.state_of(job.partition)
             job.partition.settle(state)
             if ended:
-                removals.end(state, activated=version is not None)
+                removals.end(state, told=told)
         if write_messages:
             if version is not None:
                 self._write_activate_version_message(version)
             self.state_manager.is_flushed = False
             self._write_state_message()
-        with metrics.http_request_counter(self.name, _ENDPOINT) as requests:
-            requests.increment(progress.pages)
-        progress.finished()
 
     def _sample(self, most: int) -> Generator[dict[str, Any], None, None]:
         """Emit a few rows, as ``--test`` wants; nothing is remembered of them."""
