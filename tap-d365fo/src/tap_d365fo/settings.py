@@ -296,7 +296,10 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=1),
         default=21600,
         title="Run timeout",
-        description="Seconds after which the run gives up instead of waiting or retrying further.",
+        description=(
+            "Seconds after which nothing more is asked for; what has come is kept, and the next "
+            "run goes on."
+        ),
     ),
     th.Property(
         "ledger_path",
