@@ -198,12 +198,12 @@ class Partition:
     def _why_not_settled(self, state: Mapping[str, Any]) -> str | None:
         """Whether the server's numbers of rows are still those that were read."""
         reader, query, url = self.source.reader, self._query(), self.source.url
-        settled = self._settled(state)
-        if not has_settled(reader, query, url, number=self._cursor, settled=settled):
-            return (
-                f"the number of rows up to {self._cursor} {settled.up_to} is no longer "
-                f"{settled.rows}"
-            )
+        for settled in (self._settled(state), self._settled(state, "settled_before")):
+            if not has_settled(reader, query, url, number=self._cursor, settled=settled):
+                return (
+                    f"the number of rows up to {self._cursor} {settled.up_to} is no longer "
+                    f"{settled.rows}"
+                )
         highest, rows = self._bookmark(state), state.get("rows", 0)
         # Within the look-back rows may be added late, and will be read; but none may be missing.
         if count_up_to(reader, query, url, self._cursor, highest) < rows:
@@ -305,7 +305,9 @@ class Partition:
 
     def _added(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         lookback = _NUMBER_LOOKBACK if self.settings.lookback is None else self.settings.lookback
-        mark = HighWater(self._settled(state), lookback)
+        mark = HighWater(
+            self._settled(state), lookback, before=self._settled(state, "settled_before")
+        )
         pages = read_above(
             self.source.reader,
             self._query(),
@@ -315,8 +317,8 @@ class Partition:
         )
         for page, numbers in pages:
             settled = mark.take(numbers)
-            moved = {**self._mark(numbers[-1]), "settled": asdict(settled), "rows": mark.rows}
-            yield _portion(page, moved)
+            marks = {"settled": asdict(settled), "settled_before": asdict(mark.before)}
+            yield _portion(page, {**self._mark(numbers[-1]), **marks, "rows": mark.rows})
 
     def _mark(self, value: str | int) -> dict[str, Any]:
         return {
@@ -381,10 +383,10 @@ class Partition:
         )
         raise ConfigError(message)
 
-    def _settled(self, state: Mapping[str, Any]) -> Settled:
+    def _settled(self, state: Mapping[str, Any], mark: str = "settled") -> Settled:
         if self._bookmark(state) is None:
             return Settled()
-        return Settled(**state.get("settled", {}))
+        return Settled(**state.get(mark, {}))
 
     @property
     def _cursor(self) -> str:
