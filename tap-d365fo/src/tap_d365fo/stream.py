@@ -19,6 +19,7 @@ from tap_d365fo.batch import StreamBatches
 from tap_d365fo.companies import COMPANY
 from tap_d365fo.failures import PartitionFailure, is_down, is_fatal, summary
 from tap_d365fo.metadata.catalog import shape_of
+from tap_d365fo.metadata.checks import new_columns
 from tap_d365fo.partition import Partition
 from tap_d365fo.preparation import Job, Preparation, prepare
 from tap_d365fo.reading.plan import ReadPlan, plan_reading
@@ -44,6 +45,9 @@ _REASON_LENGTH = 500
 #: Records that become lines at a time.
 _GROUP = 500
 
+#: Names of new columns in a line of the log.
+_MOST_NAMES = 5
+
 #: What the SDK's metrics call the place that rows come from.
 _ENDPOINT = "/data"
 
@@ -66,6 +70,7 @@ class EntityStream(Stream):
             self.forced_replication_method = self._shape.forced_method
         self._known_columns = frozenset(p.name for p in entity.properties)
         self._page_received_at: datetime | None = None
+        self._told_columns: set[str] = set()
 
     @property
     def is_sorted(self) -> bool:
@@ -165,6 +170,7 @@ class EntityStream(Stream):
             self._fail(PartitionFailure(self.name, None, error))
             return
         self._d365_tap.prepare_ahead(self)
+        self._tell_columns({p.name for p in self._entity.properties} - self._known_columns)
         self._stream_version, self._batches = self._transport(preparation.version)
         progress = Progress(self.name, len(preparation.jobs))
         self._begin(preparation)
@@ -229,6 +235,8 @@ class EntityStream(Stream):
     ) -> Generator[dict[str, Any], None, None]:
         """Write one portion and let the state move behind it."""
         self._page_received_at = portion.received_at
+        if portion.rows and not job.partition.select and not self._entity.partial:
+            self._tell_columns(new_columns(self._entity, portion.rows[0]))
         before = self._sent_totals()
         try:
             records = self._records(portion)
@@ -247,6 +255,20 @@ class EntityStream(Stream):
             self._move(job)
             if write_messages and (portion.rows or portion.deleted):
                 self._write_state_message()
+
+    def _tell_columns(self, names: Iterable[str]) -> None:
+        """Say once of columns that the environment publishes and that no record will have."""
+        fresh = sorted(set(names) - self._told_columns)
+        if not fresh:
+            return
+        self._told_columns.update(fresh)
+        more = f" and {len(fresh) - _MOST_NAMES} more" if len(fresh) > _MOST_NAMES else ""
+        self.logger.warning(
+            "%s: the environment has columns that are not read, because they are not in the "
+            "catalog: %s%s; run discovery again to get them",
+            *(self.name, ", ".join(fresh[:_MOST_NAMES]), more),
+        )
+        self._source.ledger.append("columns.new", stream=self.name, columns=fresh)
 
     def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Write the records of one portion, as files or as messages."""
