@@ -271,6 +271,35 @@ def test_a_filter_that_leaves_a_company_empty_is_no_locked_door(
     assert companies == set(contoso.world.companies) - {"demf"}
 
 
+@pytest.mark.parametrize("stream", ["VendorGroups", "VendTransBiEntities"])
+def test_a_company_that_was_founded_since_appears_by_itself(
+    new_contoso: Callable[..., Contoso], run_tap: RunTap, tmp_path: Path, stream: str
+) -> None:
+    """With ``companies: [all]``, of changes as of everything; the others are not read again."""
+    contoso = new_contoso()
+    config = settings_for(contoso, entities=[stream], snapshot_path=str(tmp_path))
+    first = run_tap(config)
+    cursor = contoso.world.cursor()
+    for table, column in (("LegalEntities", "LegalEntityId"), (stream, "dataAreaId")):
+        names = [c[0] for c in cursor.execute(f'SELECT * FROM "{table}"').description or ()]  # noqa: S608
+        values = ", ".join(
+            {column: "'newc'", "__rec_id": "__rec_id + 1000000"}.get(n, f'"{n}"') for n in names
+        )
+        cursor.execute(
+            f'INSERT INTO "{table}" SELECT {values} FROM "{table}" '  # noqa: S608
+            f"WHERE lower(\"{column}\") = 'demf'"
+        )
+    second = run_tap(config, state=first.states[-1])
+    demf = [r for r in first.records(stream) if r["dataAreaId"] == "demf"]
+    newc = [r for r in second.records(stream) if r["dataAreaId"] == "newc"]
+    assert len(newc) == len(demf) > 0
+    assert second.of("ACTIVATE_VERSION") == []
+    contexts = [p["context"] for p in second.states[-1]["bookmarks"][stream]["partitions"]]
+    assert {"company": "newc"} in contexts
+    third = run_tap(config, state=second.states[-1])
+    assert len([r for r in third.records(stream) if r["dataAreaId"] == "newc"]) < len(newc)
+
+
 def test_a_company_that_is_left_out_is_told(
     contoso: Contoso, run_tap: RunTap, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -370,7 +399,7 @@ def test_a_token_that_ends_during_the_run_is_renewed(new_contoso: Callable[..., 
                 "entity_settings": {"MainAccounts": {"filter": "Nope eq 1"}},
             },
             ConfigError,
-            "HTTP 400",
+            "filter: there is no property 'Nope'; did you mean Name",
             id="a filter on no property",
         ),
     ],
