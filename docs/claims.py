@@ -12,7 +12,7 @@ _HEADING = "## Beside other tools"
 
 
 def unproved(readme: Path) -> tuple[int, list[str]]:
-    """How many claims the table has, and those without a link, or with one to a test that is not there."""
+    """How many claims the table has, and those without a link to a test, or to one that is gone."""
     table = readme.read_text(encoding="utf-8").partition(_HEADING)[2].partition("\n## ")[0]
     rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
     return len(rows), [row for row in rows if not _is_shown(row, readme.parent)]
