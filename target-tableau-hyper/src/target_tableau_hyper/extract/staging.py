@@ -22,6 +22,7 @@ from target_tableau_hyper.extract.arrow_columns import convert, decimals, exact_
 from target_tableau_hyper.extract.arrow_rows import NoRecordError, json_values, structured
 from target_tableau_hyper.extract.exact import ExactReader, UnfitError, json_text
 from target_tableau_hyper.extract.figures import ZERO
+from target_tableau_hyper.extract.json_lines import JsonLines
 from target_tableau_hyper.extract.row_hash import row_hashes
 from target_tableau_hyper.extract.schema import (
     AUDIT_ROW_HASH,
@@ -55,6 +56,10 @@ if TYPE_CHECKING:
 #: Parsed records take about five times their text in memory.
 CHUNK_ROWS = 20_000
 CHUNK_BYTES = 8 * 2**20
+
+#: After each group in a row that had to be read one by one, twice as many are read so at once, and
+#: after so many doublings no more than that.
+_MOST_DOUBLINGS = 6
 
 #: A segment file is closed at this many rows and a new one begun.
 SEGMENT_ROWS = 1_000_000
@@ -179,6 +184,8 @@ class SegmentWriter:
         budget.writers.append(self)
         self._leftover = LeftoverCheck(staged.stream, schema, columns) if validate else None
         self._structured = structured(schema)
+        self._lines = JsonLines(columns, strict=validate)
+        self._refusals = self._lines_to_skip = 0
         self._records: list[dict[str, Any]] = []
         self._versions: list[int | None] = []
         self._deleted: list[bool] = []
@@ -247,8 +254,52 @@ class SegmentWriter:
         Raises:
             DataError: a row that waits, and came before, does not fit.
         """
+        return self._add_columns(batch, version, nulls_may_be_absent=True)
+
+    def add_lines(
+        self, records: Sequence[bytes], *, version: int | None
+    ) -> dict[str, Decimal] | None:
+        """Write records that came as lines of JSON, as columns where that means the same.
+
+        Args:
+            records: JSON objects, each on a line of its own.
+            version: The version of all of them.
+
+        Returns:
+            Sums of the number columns, or ``None``: nothing was written, take them one by one.
+
+        Raises:
+            DataError: a row that waits, and came before, does not fit.
+        """
+        if not self.takes_lines:
+            return None
+        if self._lines_to_skip:
+            self._lines_to_skip -= 1
+            return None
+        batch = self._lines.read(records, self._scales)
+        sums = None
+        if batch is not None:
+            sums = self._add_columns(batch, version, nulls_may_be_absent=False)
+        # A tap that breaks its own schema in every group shall not pay twice for each.
+        self._refusals = 0 if sums is not None else self._refusals + 1
+        self._lines_to_skip = 2 ** min(max(0, self._refusals - 1), _MOST_DOUBLINGS) - 1
+        return sums
+
+    @property
+    def takes_lines(self) -> bool:
+        """Whether :meth:`add_lines` may take any at all."""
+        return (
+            self._lines.is_possible
+            and not self._wide
+            and AUDIT_ROW_HASH not in self._names
+            and (self._leftover is None or not self._leftover.needed)
+        )
+
+    def _add_columns(
+        self, batch: pa.RecordBatch, version: int | None, *, nulls_may_be_absent: bool
+    ) -> dict[str, Decimal] | None:
         self.write_chunk()  # what came before stays before
-        arrays = self._columns_of(batch)
+        arrays = self._columns_of(batch, nulls_may_be_absent=nulls_may_be_absent)
         if arrays is None:
             return None
         for name in batch.schema.names:
@@ -266,7 +317,9 @@ class SegmentWriter:
             if column.kind in {Kind.NUMERIC, Kind.INTEGER}
         }
 
-    def _columns_of(self, batch: pa.RecordBatch) -> list[pa.Array] | None:
+    def _columns_of(
+        self, batch: pa.RecordBatch, *, nulls_may_be_absent: bool
+    ) -> list[pa.Array] | None:
         """The batch in the types of the segment; ``None`` where rows must be looked at singly."""
         if self._leftover is not None and self._leftover.needed:
             return None
@@ -282,7 +335,7 @@ class SegmentWriter:
                 made = self._column_of(index, column, array)
             except (NoRecordError, ValueError, OverflowError):
                 return None  # which of its rows it is, and its key, the other way tells
-            if made.null_count and column.name in self._keys:
+            if made.null_count and not self._may_be_null(column, absent=nulls_may_be_absent):
                 return None
             if pa.types.is_decimal(made.type):
                 whole[index] = max(whole[index], whole_digits(made))
@@ -292,6 +345,12 @@ class SegmentWriter:
             arrays.append(made)
         self._whole, self._scales = whole, scales
         return arrays
+
+    def _may_be_null(self, column: Column, *, absent: bool) -> bool:
+        """Whether nulls of ``column`` are fine, which may be ``absent`` properties."""
+        if column.name in self._keys:
+            return False
+        return absent or column.nullable or not self._validate
 
     def _is_special(self, there: Mapping[str, pa.Array]) -> bool:
         """Deletions, hashes of rows, and floats, whose exact sum their column does not keep."""
