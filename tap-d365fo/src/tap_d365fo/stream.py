@@ -175,9 +175,9 @@ class EntityStream(Stream):
                         self._finish(job, anew=preparation.anew)
                         progress.ended()
                     else:
-                        for record in self._emit(job, portion, write_messages=write_messages):
-                            counter.increment()
-                            yield record
+                        for group in self._emit(job, portion, write_messages=write_messages):
+                            counter.increment(len(group))
+                            yield from group
                         progress.portion(job.partition.name, portion)
         finally:
             preparation.release()
@@ -208,13 +208,13 @@ class EntityStream(Stream):
 
     def _emit(
         self, job: Job, portion: Portion, *, write_messages: bool
-    ) -> Generator[dict[str, Any], None, None]:
+    ) -> Iterator[list[dict[str, Any]]]:
         """Write one portion and let the state move behind it."""
         self._page_received_at = portion.received_at
         before = self._sent_totals()
         try:
             records = self._records(portion)
-            yield from self._written(records) if write_messages else records
+            yield from self._written(records) if write_messages else _groups(records)
         except PipelineError as error:
             self._preparation.abandon(job)
             self._give_up(job, error)
@@ -230,27 +230,26 @@ class EntityStream(Stream):
             if write_messages and (portion.rows or portion.deleted):
                 self._write_state_message()
 
-    def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         """Write the records of one portion, as files or as messages."""
         if self._batches is not None:
             page = list(records)
             for message in self._batches.messages(page):
                 self._tap.write_message(message)
-            yield from page
-            return
-        if not self._is_untouched:
-            for record in records:
-                self._write_record_message(record)
-                yield record
+            yield page
             return
         for group in _groups(records):
-            self._d365_tap.writer.write_records(
-                self.name,
-                group,
-                version=self._stream_version,
-                time_extracted=self._page_received_at,
-            )
-            yield from group
+            if self._is_untouched:
+                self._d365_tap.writer.write_records(
+                    self.name,
+                    group,
+                    version=self._stream_version,
+                    time_extracted=self._page_received_at,
+                )
+            else:
+                for record in group:
+                    self._write_record_message(record)
+            yield group
 
     @cached_property
     def _is_untouched(self) -> bool:
