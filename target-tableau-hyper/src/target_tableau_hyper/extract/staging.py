@@ -21,7 +21,7 @@ from pipeline_core.files import sync_directory
 from target_tableau_hyper.extract.arrow_columns import convert, decimals, exact_sum
 from target_tableau_hyper.extract.arrow_rows import NoRecordError, json_values, structured
 from target_tableau_hyper.extract.exact import ExactReader, UnfitError, json_text
-from target_tableau_hyper.extract.figures import ZERO
+from target_tableau_hyper.extract.figures import EXACT, ZERO
 from target_tableau_hyper.extract.json_lines import JsonLines
 from target_tableau_hyper.extract.row_hash import row_hashes
 from target_tableau_hyper.extract.schema import (
@@ -107,6 +107,9 @@ class StagedStream:
         columns: Columns of all schemas of the run in order of appearance, the latest definition.
         segments: Finished files in order of arrival.
         rows: Rows received.
+        totals: Exact sums of the integer and decimal columns over all of them.
+        deletions: How many of them stand for deletions.
+        unversioned: How many of them carry no version.
         activated: Version of the last ACTIVATE_VERSION that counts, if any came. One counts when it
             ends the records of its version; before them it is an announcement.
         empty_activation: Version of an ACTIVATE_VERSION without records, which would empty the
@@ -121,6 +124,9 @@ class StagedStream:
     columns: dict[str, Column] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     rows: int = 0
+    totals: dict[str, Decimal] = field(default_factory=dict)
+    deletions: int = 0
+    unversioned: int = 0
     activated: int | None = None
     empty_activation: int | None = None
     seen_versions: set[int] = field(default_factory=set)
@@ -130,6 +136,16 @@ class StagedStream:
         """Take a SCHEMA's columns and keys as the ones that hold from now on."""
         self.keys = tuple(keys)
         self.columns.update({column.name: column for column in columns})
+
+    def count(
+        self, rows: int, sums: Mapping[str, Decimal], *, deleted: pa.Array, versions: pa.Array
+    ) -> None:
+        """Rows have been written, with these sums, marks and versions."""
+        self.rows += rows
+        self.deletions += deleted.true_count
+        self.unversioned += versions.null_count
+        for name, total in sums.items():
+            self.totals[name] = EXACT.add(self.totals.get(name, ZERO), total)
 
     def received_version(self, version: int) -> None:
         """A record of ``version`` came: an activation of it before does not count for this one."""
@@ -306,16 +322,11 @@ class SegmentWriter:
             if name not in self._known:
                 self.unknown.add(name)
         count = batch.num_rows
-        self._write(
+        return self._write(
             arrays,
             pa.repeat(pa.scalar(version, pa.int64()), count),
             pa.repeat(pa.scalar(value=False), count),
         )
-        return {
-            column.name: exact_sum(array) or ZERO
-            for column, array in zip(self._columns, arrays, strict=True)
-            if column.kind in {Kind.NUMERIC, Kind.INTEGER}
-        }
 
     def _columns_of(
         self, batch: pa.RecordBatch, *, nulls_may_be_absent: bool
@@ -387,8 +398,19 @@ class SegmentWriter:
             return numeric_to_arrow(values, scale, strict=self._validate, column=column)
         return to_arrow(column, values, strict=self._validate)
 
-    def _write(self, arrays: list[pa.Array], versions: pa.Array, deleted: pa.Array) -> None:
-        """Append rows to the file; one of another shape is begun anew."""
+    def _write(
+        self, arrays: list[pa.Array], versions: pa.Array, deleted: pa.Array
+    ) -> dict[str, Decimal]:
+        """Append rows to the file; one of another shape is begun anew.
+
+        Returns:
+            Sums of the number columns.
+        """
+        sums = {
+            column.name: exact_sum(array) or ZERO
+            for column, array in zip(self._columns, arrays, strict=True)
+            if pa.types.is_integer(array.type) or pa.types.is_decimal(array.type)
+        }
         first, count = self._staged.rows, len(deleted)
         fields = [pa.field(f"c{i}", array.type) for i, array in enumerate(arrays)]
         schema = pa.schema([*fields, *CONTROL_FIELDS])
@@ -403,7 +425,8 @@ class SegmentWriter:
         self._file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
         self._file_rows += count
         self._file_columns = self._as_they_are()
-        self._staged.rows += count
+        self._staged.count(count, sums, deleted=deleted, versions=versions)
+        return sums
 
     def _forget(self) -> None:
         """Nothing waits any more."""
@@ -575,7 +598,10 @@ class SegmentWriter:
         number = len(self._staged.segments)
         self._staged.directory.mkdir(parents=True, exist_ok=True)
         self._path = self._staged.directory / f"{number:06d}.parquet"
-        self._file = pq.ParquetWriter(self._path, schema, compression="snappy")
+        # Dictionaries would take more time than writing does, and no less room than snappy alone.
+        self._file = pq.ParquetWriter(
+            self._path, schema, compression="snappy", use_dictionary=False
+        )
         self._file_rows = 0
 
     def _close_file(self) -> None:
