@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline_core.errors import PipelineError, TerminatedError, TransientError
@@ -41,13 +42,22 @@ def _exit_code(command: Callable[[], object], *, name: str) -> int:
     except SystemExit as leaving:
         return _code_of(leaving)
     except Exception as error:
-        logging.getLogger(name).exception("unexpected failure")
+        logging.getLogger(name).error("unexpected failure\n%s", _masked_trace(error))
         _say(
             name,
             f"unexpected {type(error).__name__}: {error}; please report this with the lines above",
         )
         return 1
     return 0
+
+
+def _masked_trace(error: Exception) -> str:
+    """Where it happened, without secrets; text already, so that no handler can print it in clear.
+
+    A filter on handlers is no protection here: a command that set up no logging has none, and
+    Python's last resort would write the traceback as it is.
+    """
+    return REDACTOR.redact("".join(traceback.format_exception(error))).rstrip()
 
 
 def _sentence(error: PipelineError) -> str:
