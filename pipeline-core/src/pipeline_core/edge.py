@@ -41,8 +41,9 @@ def _exit_code(command: Callable[[], object], *, name: str) -> int:
         return told.exit_code
     except SystemExit as leaving:
         return _code_of(leaving)
-    except Exception as error:
-        logging.getLogger(name).error("unexpected failure\n%s", _masked_trace(error))
+    except Exception as error:  # noqa: BLE001 - the outermost edge
+        trace = _masked_trace(error)
+        logging.getLogger(name).error("unexpected failure\n%s", trace)  # noqa: TRY400 - masked first
         _say(
             name,
             f"unexpected {type(error).__name__}: {error}; please report this with the lines above",

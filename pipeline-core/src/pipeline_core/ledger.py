@@ -12,21 +12,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import sqlite3
 import urllib.parse
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline_core.errors import ConfigError, IntegrityError
+from pipeline_core.errors import ConfigError, IntegrityError, PipelineError
+from pipeline_core.ledger_trouble import naming
 from pipeline_core.redaction import REDACTOR
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
 
 #: Hash before the first row.
 GENESIS = "0" * 64
@@ -108,42 +111,52 @@ class Ledger:
         actor: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         read_only: bool = False,
+        called: str = "the ledger",
     ) -> None:
-        """Open ``path``, creating it when missing; where it is only read, see :meth:`reading`."""
+        """Open ``path``, creating it when missing; where it is only read, see :meth:`reading`.
+
+        Args:
+            path: The file.
+            run_id: Of every event that is appended.
+            actor: Likewise.
+            now: The clock.
+            read_only: See :meth:`reading`.
+            called: What messages call it, such as the setting that names it.
+
+        Raises:
+            PipelineError: it cannot be opened; of the kind that the reason is.
+        """
+        self._name = f"{called} {path}"
         self._run_id = run_id
         self._actor = actor
         self._now = now
-        if read_only:
-            self._db = _open_to_read(path)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        with naming(self._name, "cannot be opened"):
+            self._db = _open_to_read(path) if read_only else _open_to_write(path)
 
     @classmethod
     def reading(cls, path: Path) -> Self:
         """The ledger at ``path``, to look at: not a byte of it is changed, and nothing is added.
 
         Raises:
-            ConfigError: it cannot be opened.
+            ConfigError: there is none, or it may not be read.
+            PipelineError: it cannot be opened; of the kind that the reason is.
         """
-        try:
-            return cls(path, run_id="", actor="", read_only=True)
-        except sqlite3.Error as error:
-            message = f"the ledger {path} cannot be opened: {error}"
-            raise ConfigError(message) from error
+        return cls(path, run_id="", actor="", read_only=True)
 
     def append(self, event: str, **body: object) -> Event:
         """Add one event; durable on return.
 
         Values must be JSON; decimals and instants go in as text. Known secrets are masked.
+
+        Raises:
+            TransientError: the disk is full or fails.
+            BusyError: another process keeps the file locked.
+            ConfigError: it may not be written.
+            IntegrityError: it is damaged.
         """
         body_json = REDACTOR.redact(_canonical(body))
         ts = self._now().isoformat(timespec="milliseconds")
-        self._db.execute("BEGIN IMMEDIATE")  # one writer at a time sees the chain's head
-        try:
+        with naming(self._name, f"does not take the event {event}"), self._transaction():
             last = self._db.execute(
                 "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1"
             ).fetchone()
@@ -160,11 +173,27 @@ class Ledger:
                 row.expected_hash(),
             )
             self._db.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        return Event(*values)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")  # one writer at a time sees the chain's head
+        try:
+            yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # On a full or broken disk SQLite has rolled back by itself.
+            if self._db.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
             raise
-        return Event(*values)
+
+    def append_failure(self, event: str, **body: object) -> None:
+        """Add an event while a failure is on its way up: a ledger that fails must not hide it."""
+        try:
+            self.append(event, **body)
+        except PipelineError as error:
+            _LOG.warning("a failure is not recorded: %s", error)
 
     @contextmanager
     def effect(self, event: str, **body: object) -> Iterator[Effect]:
@@ -179,7 +208,7 @@ class Ledger:
         try:
             yield effect
         except BaseException as error:
-            self.append(
+            self.append_failure(
                 f"{event}.failed", intent=intent.seq, error=f"{type(error).__name__}: {error}"
             )
             raise
@@ -218,8 +247,12 @@ class Ledger:
             The number of rows.
 
         Raises:
-            IntegrityError: names the first row that does not fit.
+            IntegrityError: names the first row that does not fit, or the file is damaged.
         """
+        with naming(self._name, "cannot be verified"):
+            return self._verify()
+
+    def _verify(self) -> int:
         count, previous = 0, GENESIS
         for row in self.events():
             count += 1
@@ -278,6 +311,19 @@ class Ledger:
         self.close()
 
 
+def _open_to_write(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.executescript(_SCHEMA)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
 def _open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that writes nothing; the table is there."""
     address = f"file:{urllib.parse.quote(str(path.absolute()))}?mode=ro"
@@ -313,6 +359,9 @@ class NoLedger:
     def append(self, event: str, **body: object) -> None:
         """Record nothing."""
 
+    def append_failure(self, event: str, **body: object) -> None:
+        """Record nothing."""
+
     @contextmanager
     def effect(self, event: str, **body: object) -> Iterator[Effect]:  # noqa: ARG002 - same call as Ledger's
         """Record nothing around the effect."""
@@ -326,15 +375,11 @@ def open_ledger(path: Path | None, *, run_id: str, actor: str) -> Ledger | NoLed
     """The ledger at ``path``, or one that keeps nothing where the setting is empty.
 
     Raises:
-        ConfigError: the file cannot be opened for writing.
+        PipelineError: the file cannot be opened for writing; of the kind that the reason is.
     """
     if path is None:
         return NoLedger()
-    try:
-        return Ledger(path, run_id=run_id, actor=actor)
-    except (OSError, sqlite3.Error) as error:
-        message = f"ledger_path {path} cannot be opened: {error}"
-        raise ConfigError(message) from error
+    return Ledger(path, run_id=run_id, actor=actor, called="ledger_path")
 
 
 def tell_head(ledger: Ledger | NoLedger, logger: logging.Logger) -> None:
