@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
 import json
-import sys
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ from pipeline_core.errors import BusyError, ConfigError
 from pipeline_core.files import write_atomically
 from pipeline_ops.calendar.blocks import check_blocks
 from pipeline_ops.calendar.d365 import fetch_periods
-from pipeline_ops.calendar.export import to_airflow, to_cron, to_systemd
+from pipeline_ops.calendar.export import to_airflow, to_cron
+from pipeline_ops.calendar.export_systemd import ServiceRules, to_systemd
 from pipeline_ops.calendar.follow import (
     NOTHING_AHEAD,
     failure_of,
@@ -57,6 +58,16 @@ code 0). What failed is started again by a later call, within the limits of the
 file; until then, and when it has failed for good, the exit code is 75.
 """
 
+
+_EXPORT = """Write the plan for cron, systemd or Airflow; each of them calls `calendar run`.
+
+The call names everything by its whole path, as this call finds it (--file, --store, --ledger,
+--meltano, their variables): a driver that looked elsewhere would keep another record.
+
+\b
+d365fo-tableau calendar export --to systemd --periods 13 --output units \\
+    --user finance --environment-file /etc/d365fo-tableau/environment
+"""
 
 _format = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -292,7 +303,7 @@ def fetch(files: Files) -> None:
     )
 
 
-@calendar.command()
+@calendar.command(help=_EXPORT)
 @click.option("--to", type=click.Choice(["cron", "systemd", "airflow"]), required=True)
 @_count
 @_from
@@ -301,20 +312,39 @@ def fetch(files: Files) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory to write to; default: print.",
 )
+@click.option("--user", help="systemd: who the runs are; default: you.")
+@click.option(
+    "--environment-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="systemd: file of settings that the service reads.",
+)
+@click.option("--service", help="systemd: only a timer, for this service that is there.")
 @click.pass_obj
-def export(files: Files, to: str, count: int, first: datetime | None, output: Path | None) -> None:
-    """The plan for cron, systemd or Airflow; each of them calls `calendar run`."""
+def export(
+    files: Files,
+    *,
+    to: str,
+    count: int,
+    first: datetime | None,
+    output: Path | None,
+    user: str | None,
+    environment_file: Path | None,
+    service: str | None,
+) -> None:
+    """The plan for cron, systemd or Airflow."""
+    rules = ServiceRules(user or getpass.getuser(), environment_file, service)
+    if to != "systemd" and (user or environment_file or service):
+        message = "--user, --environment-file and --service belong to `--to systemd`"
+        raise ConfigError(message)
     loaded, planned = _ahead(files, first, count)
     planned = [each for each in planned if each.due > _as_of(first)]
-    project = find_project(Path.cwd())
-    command = Path(sys.argv[0]).resolve()
     made: dict[str, str]
     if to == "cron":
-        made = {f"{loaded.name}.crontab": to_cron(loaded, planned, project, command)}
+        made = {f"{loaded.name}.crontab": to_cron(loaded, planned, files.calling())}
     elif to == "systemd":
-        made = to_systemd(loaded, planned, project, command)
+        made = to_systemd(loaded, planned, files.calling(), rules)
     else:
-        made = {f"close_calendar_{loaded.name}.py": to_airflow(loaded, planned, project, command)}
+        made = {f"close_calendar_{loaded.name}.py": to_airflow(loaded, planned, files.calling())}
     for name, content in made.items():
         if output is None:
             click.echo(f"# {name}\n{content}" if len(made) > 1 else content, nl=len(made) > 1)

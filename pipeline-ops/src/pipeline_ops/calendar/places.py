@@ -6,11 +6,13 @@ two folders of one project would keep two records, and start every event twice.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError
+from pipeline_ops.calendar.calling import Calling
 from pipeline_ops.calendar.follow import Place
 from pipeline_ops.calendar.launch import find_meltano
 from pipeline_ops.calendar.load import load_calendar
@@ -85,18 +87,26 @@ class Files:
             self.periods_file(),
         )
 
-    def options(self) -> list[str]:
-        """The same again as options, for whoever calls from another folder and environment."""
-        words = [
-            *("--file", str(self.calendar_file())),
-            *("--store", str(self.store_file())),
-            *("--ledger", str(self.ledger_file())),
-        ]
-        if self.periods is not None:
-            words += ["--periods-file", str(self.periods_file())]
+    def calling(self) -> Calling:
+        """A call of this command with the same files, from any folder and in any environment.
+
+        Raises:
+            ConfigError: this folder lies in no project.
+        """
+        store, ledger, periods = self.store_file(), self.ledger_file(), self.periods_file()
+        options = {"--file": self.calendar_file(), "--store": store, "--ledger": ledger}
+        if periods is not None:
+            options["--periods-file"] = periods
         if self.meltano is not None:
-            words += ["--meltano", str(self.executable())]
-        return words
+            options["--meltano"] = self.executable()
+        return Calling(
+            Path(sys.argv[0]).resolve(),
+            find_project(Path.cwd()),
+            tuple(word for option in options.items() for word in map(str, option)),
+            store,
+            ledger,
+            periods,
+        )
 
 
 def _in_project(path: Path) -> Path:
