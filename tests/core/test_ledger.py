@@ -255,6 +255,37 @@ def test_without_a_path_nothing_is_kept_and_the_calls_are_the_same(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        pytest.param("UPDATE ledger SET ts = '2020' WHERE seq = 4", "at row 4 ", id="a change"),
+        pytest.param("DELETE FROM ledger WHERE seq = 2", "ends at row 5 and has 4", id="a gap"),
+        pytest.param("DELETE FROM ledger WHERE seq = 1", "ends at row 5 and has 4", id="the first"),
+        pytest.param("UPDATE ledger SET prev_hash = 'x' WHERE seq = 5", "at row 5 ", id="a link"),
+        pytest.param("UPDATE ledger SET ts = '2020' WHERE seq = 1", "at row 1 ", id="row 1"),
+    ],
+)
+def test_a01_no_plugin_adds_to_a_chain_whose_end_does_not_hold(
+    path: Path, ledger: Ledger, statement: str, told: str
+) -> None:
+    ledger.verify_end()
+    ledger.close()
+    tamper(path, statement)
+    before = path.read_bytes()
+    with pytest.raises(IntegrityError, match=told):
+        open_ledger(path, run_id="r", actor="tap")
+    assert path.read_bytes() == before, "nothing was added, and nothing repaired"
+
+
+def test_the_end_is_checked_and_what_lies_before_it_is_left_to_others(
+    path: Path, ledger: Ledger
+) -> None:
+    tamper(path, "UPDATE ledger SET ts = '2020' WHERE seq = 2")
+    ledger.verify_end(rows=3)
+    with pytest.raises(IntegrityError, match="at row 2 "):
+        ledger.verify_end(rows=4)
+
+
 def test_an_anchored_head_is_still_in_the_chain_after_later_rows(
     path: Path, ledger: Ledger
 ) -> None:

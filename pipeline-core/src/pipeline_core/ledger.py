@@ -37,6 +37,9 @@ GENESIS = "0" * 64
 #: Tap and target append to one file; each waits this long for the other's transaction.
 _BUSY_TIMEOUT_S = 30.0
 
+#: Rows at the end that each plugin checks when it starts; some milliseconds.
+_END_ROWS = 1000
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS ledger (
   seq INTEGER PRIMARY KEY,
@@ -256,15 +259,49 @@ class Ledger:
         count, previous = 0, GENESIS
         for row in self.events():
             count += 1
-            why = _broken(row, count, previous)
-            if why is not None:
-                message = (
-                    f"the ledger is broken at row {row.seq} (expected row {count}), {row.event} of "
-                    f"run {row.run_id}: {why}; compare it with a copy or with the anchored head"
-                )
-                raise IntegrityError(message)
+            self._check(row, count, previous)
             previous = row.hash
         return count
+
+    @staticmethod
+    def _check(row: Event, number: int, previous: str) -> None:
+        why = _broken(row, number, previous)
+        if why is not None:
+            message = (
+                f"the ledger is broken at row {row.seq} (expected row {number}), {row.event} of "
+                f"run {row.run_id}: {why}; compare it with a copy or with the anchored head"
+            )
+            raise IntegrityError(message)
+
+    def verify_end(self, rows: int = _END_ROWS) -> None:
+        """Check what a plugin can check at each start: that no row is missing, and the last ones.
+
+        The whole chain is verified by those who start runs; see ``docs/decisions``.
+
+        Raises:
+            IntegrityError: names what does not fit.
+        """
+        with naming(self._name, "cannot be verified"):
+            last, count = self._db.execute("SELECT max(seq), count(*) FROM ledger").fetchone()
+            if (last or 0) != count:
+                message = (
+                    f"{self._name} is broken: it ends at row {last} and has {count} rows, so some "
+                    "are missing; compare it with a copy or with the anchored head"
+                )
+                raise IntegrityError(message)
+            number = max(0, count - rows)
+            previous = self._hash_of(number)
+            query = "SELECT * FROM ledger WHERE seq > ? ORDER BY seq"
+            for values in self._db.execute(query, (number,)):
+                row, number = Event(*values), number + 1
+                self._check(row, number, previous)
+                previous = row.hash
+
+    def _hash_of(self, seq: int) -> str:
+        if not seq:
+            return GENESIS
+        row = self._db.execute("SELECT hash FROM ledger WHERE seq = ?", (seq,)).fetchone()
+        return str(row[0])
 
     def verify_head(self, anchored: str) -> None:
         """Check that the chain still goes through a head that was noted elsewhere.
@@ -317,7 +354,9 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
-        db.executescript(_SCHEMA)
+        # Only in a new file: triggers that somebody dropped are evidence, not to be put back.
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'ledger'").fetchone():
+            db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT")
     except sqlite3.Error:
         db.close()
         raise
@@ -375,11 +414,18 @@ def open_ledger(path: Path | None, *, run_id: str, actor: str) -> Ledger | NoLed
     """The ledger at ``path``, or one that keeps nothing where the setting is empty.
 
     Raises:
+        IntegrityError: rows are missing, or one of the last was changed.
         PipelineError: the file cannot be opened for writing; of the kind that the reason is.
     """
     if path is None:
         return NoLedger()
-    return Ledger(path, run_id=run_id, actor=actor, called="ledger_path")
+    ledger = Ledger(path, run_id=run_id, actor=actor, called="ledger_path")
+    try:
+        ledger.verify_end()
+    except PipelineError:
+        ledger.close()
+        raise
+    return ledger
 
 
 def tell_head(ledger: Ledger | NoLedger, logger: logging.Logger) -> None:

@@ -96,6 +96,7 @@ class Driver:
 
         Raises:
             ConfigError: a day cannot be found.
+            IntegrityError: the ledger was tampered with.
             PipelineError: the ledger cannot be kept; of the kind that the reason is.
             TerminatedError, KeyboardInterrupt: told to stop; what ran will be started again.
         """
@@ -146,6 +147,7 @@ class Driver:
             driver=f"{os.uname().nodename}:{os.getpid()}",
         )
         with self._ledger(claim.run_id or "") as ledger:
+            ledger.verify()  # nothing is started on a record that was tampered with
             self._store.put(claim, self._now())
             ledger.append(
                 _INTENT,
