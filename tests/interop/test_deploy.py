@@ -5,6 +5,7 @@ Needs Debian's ``systemd`` package for ``systemd-analyze``; no service is starte
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -123,6 +124,21 @@ def test_jobs_are_not_tried_again_where_that_is_in_vain() -> None:
         kind.exit_code
         for kind in (errors.ConfigError, errors.AuthError, errors.DataError, errors.IntegrityError)
     }
+
+
+def test_every_recipe_starts_what_ends_with_those_codes() -> None:
+    """`meltano run` would end with 1; that this does not is shown in tests/ops/test_run.py."""
+    (job,) = [d for d in yaml.safe_load_all(MANIFEST.read_text()) if d["kind"] == "CronJob"]
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    (rule,) = job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"]["containerName"] == container["name"]
+    (image,) = re.findall(r"^CMD (.*)$", DOCKERFILE.read_text(), re.MULTILINE)
+    unit = (DEPLOY / "systemd/d365fo-tableau-run.service").read_text()
+    (service,) = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    for words in (container["args"], json.loads(image), service.split()):
+        assert Path(words[0]).name == "d365fo-tableau"
+        assert words[1] in cli.commands
+        assert words[1:] == ["run", "finance"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline_core.errors import PipelineError, TerminatedError, TransientError
+from pipeline_core.exit_notes import leave_note
 from pipeline_core.redaction import REDACTOR
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def run_guarded(command: Callable[[], object], *, name: str) -> NoReturn:
     (:class:`~pipeline_core.errors.PipelineError`) shows no traceback, because its sentence says
     what to do. Anything else is a defect of ours and shows where it happened.
     """
-    sys.exit(_exit_code(command, name=name))
+    code = _exit_code(command, name=name)
+    leave_note(name, code)
+    sys.exit(code)
 
 
 def _exit_code(command: Callable[[], object], *, name: str) -> int:
