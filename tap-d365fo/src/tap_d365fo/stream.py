@@ -330,7 +330,7 @@ class EntityStream(Stream):
         if isinstance(failure.error, ConfigError | DataError):
             # A property may have been renamed or dropped since the metadata were cached.
             self._d365_tap.forget_metadata(self.name)
-        self._source.ledger.append(
+        self._source.ledger.append_failure(
             "partition.failed",
             stream=failure.stream,
             company=failure.company,

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipeline_core.errors import ConfigError, TransientError
+from pipeline_core.errors import ConfigError, PipelineError, TransientError
 from pipeline_core.ledger import NoLedger, open_ledger, tell_head
 from pipeline_core.run_id import current_run_id
 from pipeline_core.secrets.resolve import told
@@ -88,7 +88,7 @@ class Run:
             self.ledger = open_ledger(
                 self.settings.ledger_path, run_id=self.run_id, actor="target-tableau-hyper"
             )
-        except ConfigError:
+        except PipelineError:
             self.close()
             raise
         self._resources.callback(self.ledger.close)
@@ -129,7 +129,7 @@ class Run:
         for writer in self._writers.values():
             writer.abandon()
         try:
-            self.ledger.append("run.failed", error=f"{type(error).__name__}: {error}"[:500])
+            self.ledger.append_failure("run.failed", error=f"{type(error).__name__}: {error}"[:500])
         finally:
             self.close()
 
