@@ -91,6 +91,8 @@ class Loader:
         self._engine: Engine | None = None
         self._results: dict[str, list[dict[str, Any]]] = {}
         self._types_before: dict[str, dict[str, str]] = {}
+        #: By stream, how many records were set aside and where.
+        self._aside: dict[str, str] = {}
 
     def load(self) -> list[Sealed]:
         """Merge, prove and replace.
@@ -99,6 +101,8 @@ class Loader:
             The extracts of this run's streams, in the order of their first SCHEMA.
         """
         streams = [staged for staged in self._run.streams.values() if self._has_columns(staged)]
+        for staged in streams:  # whatever keeps the run from counting, what was set aside may be why
+            self._settle_quarantine(staged)
         with self._stack:
             merged = [self._merge(staged) for staged in streams]
             self._types_before = {
@@ -107,8 +111,6 @@ class Loader:
             self._results = self._check(merged)
             prepared = [self._seal(work) for work in merged]
         kept = [sealed for sealed, _ in prepared if sealed.manifest.stream != TEST_STREAM]
-        for staged in streams:
-            self._settle_quarantine(staged)
         for sealed, work in prepared:
             if sealed.manifest.stream == TEST_STREAM:
                 self._run.logger.info(
@@ -132,6 +134,7 @@ class Loader:
         path = staged.quarantine.settle(run.settings.output_dir.resolve(), run.stem(staged.stream))
         assert path is not None  # noqa: S101 - something was set aside
         name = f"{path.parent.name}/{path.name}"
+        self._aside[staged.stream] = f"{staged.quarantine.count:,} of {staged.stream} (see {name})"
         run.logger.warning(
             "stream %r: %d records do not fit and are not stored; see %s in output_dir",
             *(staged.stream, staged.quarantine.count, name),
@@ -210,6 +213,7 @@ class Loader:
             Look(books, self._running_engine, self._run.staging / "controls"),
             brought={work.staged.stream: work.old for work in merged},
             known=[*books, *on_disk],
+            aside=self._aside,
             ledger=self._run.ledger,
             logger=self._run.logger,
             now=self._now,

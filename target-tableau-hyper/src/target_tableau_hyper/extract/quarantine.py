@@ -1,7 +1,8 @@
 """Records that do not fit, set aside so that the others can go on.
 
 Nothing else in the output directory holds a whole record in clear, so the files are for their owner
-alone. They come to be in the staging area and are moved to ``quarantine`` once the run counts.
+alone. They come to be in the staging area and are moved to ``quarantine`` when all input is read:
+also of a run that ends without counting, which they may be the reason for.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class Quarantine:
         return path
 
     def settle(self, output_dir: Path, stem: str) -> Path | None:
-        """Put the file where it stays; called once the extract is proved.
+        """Put the file where it stays; called when all input is read.
 
         Returns:
             Its path; ``None`` where nothing was set aside.
