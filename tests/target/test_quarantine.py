@@ -123,6 +123,17 @@ def test_a_row_with_a_key_of_more_than_64_bits_stays(
     assert [int(found[0]) for found in rows(extracts.path("gl"))] == [1, WIDE]
 
 
+@pytest.mark.parametrize("bad", ["x", 10**40], ids=["no integer", "too many digits"])
+def test_an_integer_of_more_than_64_bits_is_not_set_aside_with_a_bad_one(
+    extracts: Extracts, rows: Rows, bad: object
+) -> None:
+    numbers = schema("gl", {"id": {"type": "integer"}, "n": {"type": "integer"}}, keys=["id"])
+    extracts.run([numbers, row(1, n=WIDE), row(2, n=bad), row(3, n=-WIDE), row(4, n=bad)])
+    found = {int(key): int(value) for key, value in rows(extracts.path("gl"))}
+    assert found == {1: WIDE, 3: -WIDE}
+    assert [line["key"] for line in aside(extracts)] == [{"id": 4}, {"id": 2}]
+
+
 @pytest.mark.parametrize("config", [{}, {"stream_maps": {"gl": {"fixed": "'x'"}}}])
 @pytest.mark.parametrize("stray", [record("gl", {"day": "2024-01-01"}), row(None), row(10**40)])
 def test_one_without_a_key_could_be_any_so_no_row_passes_for_absent(
