@@ -470,6 +470,19 @@ def test_one_failing_data_source_does_not_hold_up_the_others(
     assert [d.name for d in tableau.server.datasources()] == ["ap"]
 
 
+def test_what_a_person_must_see_to_is_told_before_what_passes_by_itself(
+    extracts: Extracts, tableau: Tableau
+) -> None:
+    """The first data source meets a server that is away, the second lacks a right."""
+    tableau.faulty.faults += [
+        Fault("POST", "/datasources", times=3),
+        Fault("POST", "/datasources", times=99, status=403, body=xml_error("403004")),
+    ]
+    second = schema("ap", {"id": {"type": "integer"}})
+    with pytest.raises(AuthError, match="'ap'"):
+        extracts.run([*FIRST, second, record("ap", {"id": 1})], **tableau.config)
+
+
 def test_untrusted_certificate_is_refused(extracts: Extracts, tableau: Tableau) -> None:
     config = {**tableau.config}
     del config["ca_bundle"]

@@ -26,6 +26,7 @@ from target_tableau_hyper.delivery.refusal import JobFailedError, Refusal, refus
 from target_tableau_hyper.delivery.update import request_id, start_update
 from target_tableau_hyper.extract.manifest import Delivery
 from target_tableau_hyper.failpoints import reach
+from target_tableau_hyper.failures import worst
 from target_tableau_hyper.tableau.datasources import find_datasource, stamp
 from target_tableau_hyper.tableau.jobs import Ending, JobResult, wait_for_job
 from target_tableau_hyper.tableau.projects import find_project
@@ -437,8 +438,8 @@ def deliver_all(
     waiting for a turn there. Data sources of several streams come last.
 
     Raises:
-        PipelineError: the first failure, after all that was begun has ended. After a refused
-            identity or a wrong setting nothing more is begun.
+        PipelineError: the first failure that a person must see to, else the first; after all that
+            was begun has ended. After a refused identity or a wrong setting nothing more is begun.
     """
     with Workshop(run) as workshop, closing(Deliveries(run)) as deliveries:
         dispatch = _Dispatch(run, Courier(run, session), workshop, deliveries)
@@ -454,7 +455,7 @@ def deliver_all(
                 dispatch.several(settings, brought)
         deliveries.finish()
     if deliveries.failures:
-        raise deliveries.failures[0]
+        raise worst(deliveries.failures)
     return deliveries.done
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import AuthError, PipelineError, TransientError
+from target_tableau_hyper.failures import worst
 from target_tableau_hyper.refresh.ask import ask, queued_job
 from target_tableau_hyper.refresh.find import look_again
 from target_tableau_hyper.refresh.poll import Poller
@@ -175,12 +176,12 @@ def _hopeless(error: PipelineError) -> bool:
 
 
 def _summary(failures: Sequence[PipelineError], total: int, *, left: int) -> PipelineError:
-    """One failure for all: what a person must see to goes before what may pass by itself."""
-    worst = next((e for e in failures if not isinstance(e, TransientError)), failures[0])
+    """One failure for all."""
+    told = worst(failures)
     if total == 1:
-        return worst
+        return told
     rest = f", {left} not asked for" if left else ""
-    message = f"{len(failures)} of {total} refreshes failed{rest}: {worst}"
-    if isinstance(worst, TransientError):
-        return TransientError(message, retry_at=worst.retry_at)
-    return type(worst)(message)
+    message = f"{len(failures)} of {total} refreshes failed{rest}: {told}"
+    if isinstance(told, TransientError):
+        return TransientError(message, retry_at=told.retry_at)
+    return type(told)(message)
