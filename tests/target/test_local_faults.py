@@ -11,6 +11,7 @@ import errno
 import json
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ import pytest
 from tests.target.messages import dump, record, schema, state
 
 from pipeline_core.errors import DataError, TransientError
+from pipeline_core.ledger import Ledger
 from target_tableau_hyper.extract import merge as merging
 from target_tableau_hyper.extract import rows as row_changes
 from target_tableau_hyper.extract.engine import start_engine
@@ -84,6 +86,34 @@ def test_l04_a_disk_that_fails_while_extracts_are_replaced(
         extracts.run(SECOND)
     monkeypatch.undo()
     unharmed(extracts, rows)
+
+
+def test_l04_a_ledger_that_takes_no_more(
+    extracts: Extracts,
+    rows: Rows,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The extract is replaced by then: nobody is told so, and the next run finds it as it is."""
+    extracts.run(FIRST)
+    real = Ledger.append
+
+    def full(ledger: Ledger, event: str, **body: object) -> object:
+        if event in {"extract.sealed", "run.failed"}:
+            message = "database or disk is full"
+            raise sqlite3.OperationalError(message)
+        return real(ledger, event, **body)
+
+    monkeypatch.setattr(Ledger, "append", full)
+    with pytest.raises(TransientError, match=r"ledger\.db' takes no more .*is full.*run again"):
+        extracts.run(SECOND, ledger_path=str(tmp_path / "ledger.db"))
+    assert "does not know that this run failed" in caplog.text
+    monkeypatch.undo()
+    assert extracts.said == ""
+    assert extracts.left_over() == []
+    assert extracts.run(SECOND) == ['{"run":2}']
+    assert rows(extracts.path("gl")) == [(1, "one"), (2, "two")]
 
 
 def before_the_merge(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any], None]) -> None:

@@ -101,7 +101,9 @@ class Loader:
             The extracts of this run's streams, in the order of their first SCHEMA.
         """
         streams = [staged for staged in self._run.streams.values() if self._has_columns(staged)]
-        for staged in streams:  # whatever keeps the run from counting, what was set aside may be why
+        for (
+            staged
+        ) in streams:  # whatever keeps the run from counting, what was set aside may be why
             self._settle_quarantine(staged)
         with self._stack:
             merged = [self._merge(staged) for staged in streams]

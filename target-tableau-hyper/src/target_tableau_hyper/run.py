@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipeline_core.errors import ConfigError, TransientError
+from pipeline_core.errors import ConfigError, PipelineError, TransientError
 from pipeline_core.ledger import NoLedger, open_ledger, tell_head
 from pipeline_core.run_id import current_run_id
 from pipeline_core.secrets.resolve import told
@@ -118,6 +119,13 @@ class Run:
                 "disk and run again"
             )
             raise TransientError(message) from error
+        except sqlite3.Error as error:
+            self.abort(error)
+            message = (
+                f"the ledger {str(self.settings.ledger_path)!r} takes no more ({error}), and what "
+                "cannot be recorded is not done; check its disk and run again"
+            )
+            raise TransientError(message) from error
         except BaseException as error:
             self.abort(error)
             raise
@@ -130,6 +138,8 @@ class Run:
             writer.abandon()
         try:
             self.ledger.append("run.failed", error=f"{type(error).__name__}: {error}"[:500])
+        except (sqlite3.Error, PipelineError) as trouble:
+            self.logger.warning("the ledger does not know that this run failed: %s", trouble)
         finally:
             self.close()
 

@@ -66,7 +66,8 @@ class ControlRun:
             ConfigError: one names what does not exist.
         """
         results: dict[str, list[dict[str, Any]]] = {stream: [] for stream in self._brought}
-        failures, failed_streams = [], set()
+        failures: list[str] = []
+        failed_streams: set[str] = set()
         for control in controls:
             if self._known.keys().isdisjoint(control.check.about):
                 result = self._leave(control)
@@ -83,7 +84,9 @@ class ControlRun:
         if failures:
             aside = [told for stream, told in self._aside.items() if stream in failed_streams]
             if aside:
-                failures.append(f"Records that do not fit are not among these rows: {', '.join(aside)}")
+                failures.append(
+                    f"Records that do not fit are not among these rows: {', '.join(aside)}"
+                )
             message = f"{'. '.join(failures)}. Nothing was replaced or published"
             raise IntegrityError(message)
         return results
