@@ -81,7 +81,7 @@ def test_l04_a_disk_that_fails_while_extracts_are_replaced(
     def broken(*_: object) -> None:
         raise OSError(number, "scripted")
 
-    monkeypatch.setattr("target_tableau_hyper.extract.store.replace_durably", broken)
+    monkeypatch.setattr("target_tableau_hyper.extract.commit.replace_durably", broken)
     with pytest.raises(TransientError, match="nothing more was replaced or published"):
         extracts.run(SECOND)
     monkeypatch.undo()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from target_tableau_hyper.controls.look import Book, Look, closest, sealed_book
 from target_tableau_hyper.controls.runner import ControlRun
+from target_tableau_hyper.extract.commit import Replacement, replace_together
 from target_tableau_hyper.extract.compaction import Density
 from target_tableau_hyper.extract.engine import start_engine
 from target_tableau_hyper.extract.manifest import Manifest, sha256_of, totals_text
@@ -112,21 +113,32 @@ class Loader:
             }
             self._results = self._check(merged)
             prepared = [self._seal(work) for work in merged]
-        kept = [sealed for sealed, _ in prepared if sealed.manifest.stream != TEST_STREAM]
-        for sealed, work in prepared:
+        kept = []
+        for sealed, copy in prepared:
             if sealed.manifest.stream == TEST_STREAM:
                 self._run.logger.info(
                     "test stream taken and dropped again: %d rows", sealed.manifest.rows
                 )
-            elif work is None:
+            else:
+                kept.append((sealed, copy))
+        self._replace([(sealed, copy) for sealed, copy in kept if copy is not None])
+        for sealed, copy in kept:
+            if copy is None:
                 sealed.store.update(sealed.manifest)
                 self._record_unchanged(sealed.manifest)
             else:
-                if self._appends(sealed):
-                    sealed.store.keep_for_undo()
-                sealed.store.commit(work, sealed.manifest)
                 self._record(sealed)
-        return kept
+        return [sealed for sealed, _ in kept]
+
+    def _replace(self, changed: Sequence[tuple[Sealed, Path]]) -> None:
+        """Let the copies of changed extracts take their places."""
+        for sealed, _ in changed:
+            if self._appends(sealed):
+                sealed.store.keep_for_undo()
+        replace_together(
+            self._run.settings.output_dir.resolve(),
+            [Replacement(sealed.store, copy, sealed.manifest) for sealed, copy in changed],
+        )
 
     def _settle_quarantine(self, staged: StagedStream) -> None:
         """Keep and tell what was set aside."""

@@ -13,6 +13,7 @@ from pipeline_core.ledger import NoLedger, open_ledger, tell_head
 from pipeline_core.run_id import current_run_id
 from pipeline_core.secrets.resolve import told
 from target_tableau_hyper.audit import Completeness
+from target_tableau_hyper.extract.commit import finish_replacing
 from target_tableau_hyper.extract.layout import max_digits
 from target_tableau_hyper.extract.quarantine import Quarantine
 from target_tableau_hyper.extract.staging import Budget, StagedStream, clear_staging
@@ -76,6 +77,7 @@ class Run:
             )
             # Without the lock, what lies there is another target's, be it under the same run id.
             self._resources.callback(shutil.rmtree, self.staging, ignore_errors=True)
+            late = finish_replacing(self.settings.output_dir.resolve())
             left = clear_staging(self.staging.parent)
             self.staging.mkdir(parents=True)
         except OSError as error:
@@ -97,6 +99,11 @@ class Run:
         self.ledger.append(
             "run.started", output_dir=str(self.settings.output_dir), **told(self._secret_uses)
         )
+        if late:
+            self.logger.info(
+                "a run died while its extracts took their places; done for: %s", ", ".join(late)
+            )
+            self.ledger.append("replacement.finished", extracts=late)
 
     def tell_source(self) -> None:
         """Note the tap's run, where it has an id of its own: no runner told both one."""

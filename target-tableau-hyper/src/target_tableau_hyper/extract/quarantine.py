@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_core.files import replace_durably
+from pipeline_core.files import replace_durably, sync_directory
 from target_tableau_hyper.extract.exact import ExactReader, UnfitError, json_text
 from target_tableau_hyper.extract.schema import DELETED_AT, Kind
 from target_tableau_hyper.extract.values import ARROW_TYPES, MAX_DIGITS
@@ -130,6 +130,7 @@ class Quarantine:
             return None
         folder = output_dir / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(output_dir)
         target = folder / f"{stem}.{self.run_id}.jsonl"
         replace_durably(self.path, target)
         return target
