@@ -17,7 +17,7 @@ from target_tableau_hyper.extract.commit import finish_replacing
 from target_tableau_hyper.extract.layout import max_digits
 from target_tableau_hyper.extract.quarantine import Quarantine
 from target_tableau_hyper.extract.staging import Budget, StagedStream, clear_staging
-from target_tableau_hyper.extract.store import file_stem, stem_of_setting
+from target_tableau_hyper.extract.store import file_stem, free_stem, stem_of_setting, stems_in
 from target_tableau_hyper.lock import hold_directory
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Run:
         self.ledger: Ledger | NoLedger = NoLedger()
         self.streams: dict[str, StagedStream] = {}
         self._writers: dict[str, SegmentWriter] = {}
+        self._stems: dict[str, str] = {}
         self._resources = ExitStack()
         self._is_open = False
         self._source: str | None = None
@@ -165,7 +166,7 @@ class Run:
         if stream not in self.streams:
             stem = self.stem(stream)
             for other in self.streams:
-                if self.stem(other) == stem:
+                if self.stem(other).casefold() == stem.casefold():
                     message = (
                         f"streams {other!r} and {stream!r} would both be stored in {stem}.hyper; "
                         "give each its own datasources.<stream>.file"
@@ -206,8 +207,13 @@ class Run:
 
     def stem(self, stream: str) -> str:
         """File name of a stream's extract, without ``.hyper``."""
-        wanted = self.settings.datasource(stream).file
-        return stem_of_setting(stream, wanted) if wanted else file_stem(stream)
+        if stream not in self._stems:
+            wanted = self.settings.datasource(stream).file
+            taken = stems_in(self.settings.output_dir.resolve()).union(self._stems.values())
+            self._stems[stream] = (
+                stem_of_setting(stream, wanted) if wanted else free_stem(stream, taken)
+            )
+        return self._stems[stream]
 
     def add_writer(self, stream: str, writer: SegmentWriter) -> None:
         """Let a new schema's writer take over; what the former one holds comes first."""

@@ -14,6 +14,7 @@ from target_tableau_hyper.extract.manifest import Manifest, sha256_of
 from target_tableau_hyper.failpoints import reach
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 #: Names that are files as they are, on every system.
@@ -43,6 +44,29 @@ def file_stem(stream: str) -> str:
     """A file name for a stream: its own name, or a cleaned one with a hash that keeps it unique."""
     if _PLAIN.fullmatch(stream) and not _RESERVED.fullmatch(stream):
         return stream
+    return _hashed(stream)
+
+
+def free_stem(stream: str, taken: Collection[str]) -> str:
+    """The same beside others: ``GL`` and ``gl`` are one file on macOS and Windows.
+
+    The one that was there first keeps its name, so this depends on what is ``taken``; a stream
+    whose very name is among these has it already.
+    """
+    stem, other = file_stem(stream), _hashed(stream)
+    if stem in taken:
+        return stem
+    is_like_another = stem.casefold() in {name.casefold() for name in taken}
+    return other if other in taken or is_like_another else stem
+
+
+def stems_in(directory: Path) -> set[str]:
+    """The file names of all extracts of a directory, as they are written there."""
+    paths = directory.glob(f"*{MANIFEST_SUFFIX}")
+    return {path.name.removesuffix(MANIFEST_SUFFIX) for path in paths}
+
+
+def _hashed(stream: str) -> str:
     cleaned = re.sub(r"[^A-Za-z0-9_\-]+", "_", stream).strip("_")[:60] or "stream"
     return f"{cleaned}-{sha256(stream.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
