@@ -470,6 +470,19 @@ def test_one_failing_data_source_does_not_hold_up_the_others(
     assert [d.name for d in tableau.server.datasources()] == ["ap"]
 
 
+def test_l11_a_publish_that_does_not_end_in_time_is_cancelled_and_made_good(
+    extracts: Extracts, tableau: Tableau, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extracts.config = tableau.config
+    monkeypatch.setattr(tableau.server, "publishing_seconds", 3600.0)
+    with pytest.raises(TransientError, match="is not over after 1 s and was cancelled"):
+        extracts.run(FIRST, job_timeout=1)
+    monkeypatch.undo()
+    assert tableau.server.jobs()[-1].finish_code == 2
+    assert extracts.run([SCHEMA, state({"run": 1})]) == ['{"run":1}']
+    assert same(extracts, tableau, rows)
+
+
 def test_what_a_person_must_see_to_is_told_before_what_passes_by_itself(
     extracts: Extracts, tableau: Tableau
 ) -> None:

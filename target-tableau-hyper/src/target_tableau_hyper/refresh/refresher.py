@@ -57,6 +57,8 @@ class Refresher:
         self._wait = wait
         self._timeout_s = timeout_s
         self._settled = settled
+        #: Jobs that we have asked for; others that are followed are somebody else's.
+        self._ours: set[str] = set()
 
     def refresh(self, items: Sequence[Refreshable]) -> None:
         """Refresh all of them; one failure does not hold up the others.
@@ -66,7 +68,12 @@ class Refresher:
                 others have ended. After a refused identity, or a server that asks for a pause,
                 nothing more is begun.
         """
-        poller = Poller(self._session, self._logger, timeout_s=self._timeout_s)
+        poller = Poller(
+            self._session,
+            self._logger,
+            timeout_s=self._timeout_s,
+            ours=self._ours.__contains__,
+        )
         asked = 0
         with closing(poller):
             for item in items:
@@ -86,7 +93,7 @@ class Refresher:
             with self._ledger.effect(
                 "refresh", kind=kind, item=item.path, item_id=item.id
             ) as effect:
-                job_id = ask(self._session, item)
+                job_id = self._ask(item)
                 if job_id is None:
                     job_id = yield from self._already_queued(item, effect)
                 if job_id is None:
@@ -107,6 +114,13 @@ class Refresher:
         )
         self._settled(item)
 
+    def _ask(self, item: Refreshable) -> str | None:
+        """Ask for a refresh; ``None`` where one is queued already."""
+        job_id = ask(self._session, item)
+        if job_id is not None:
+            self._ours.add(job_id)
+        return job_id
+
     def _already_queued(
         self, item: Refreshable, effect: Effect
     ) -> Generator[str, JobResult, str | None]:
@@ -124,7 +138,7 @@ class Refresher:
                 other.id,
             )
             yield other.id
-            job_id = ask(self._session, item)
+            job_id = self._ask(item)
             if job_id is not None:
                 return job_id
             other = queued_job(self._session, item)
