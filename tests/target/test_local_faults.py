@@ -1,8 +1,9 @@
 """What goes wrong on this machine: disks, hyperd, strange values and lines.
 
 Other faults of the target's side stand beside what they concern: L01 in test_completeness; L02,
-L06, L10 and L13 in test_process; L03 in test_kills; L05 in test_seal; L07 to L09, L11 and L16 in
-test_sign_in, test_upload, test_confirm, test_jobs and test_delivery; L14 in test_store_names.
+L06, L10 and L13 in test_process; L03 in test_kills and test_together; L05 in test_seal; L07 to L11
+and L16 in test_sign_in, test_upload, test_confirm, test_jobs and test_delivery; L14 in
+test_store_names.
 """
 
 from __future__ import annotations

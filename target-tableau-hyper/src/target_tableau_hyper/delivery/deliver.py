@@ -101,6 +101,7 @@ class Courier:
             except JobFailedError as error:
                 self._run.logger.warning("%s; publishing the whole extract instead", error)
                 decision = Decision(Way.OVERWRITE, "the update's job failed")
+                published = find_datasource(self._session, parcel.name, project)
                 delivery, refused = yield from self._overwrite(
                     parcel, form, path, project, published, attempt=attempt
                 )
@@ -290,6 +291,11 @@ class Courier:
             found = find_datasource(self._session, parcel.name, project)
             if found is None:
                 message = f"data source {parcel.name!r} is gone after its update"
+                raise JobFailedError(message)
+            if (found.description or "") != (published.description or ""):
+                # An update leaves it alone, a publish of ours never does: the rows may have come
+                # into somebody else's table.
+                message = f"data source {parcel.name!r} was published anew before its update"
                 raise JobFailedError(message)
             reach("delivery.job")
             confirmed = self._witness.confirm(
