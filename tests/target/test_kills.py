@@ -10,22 +10,20 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.target.messages import dump, record, schema, state
+from tests.target.messages import record, schema, state
 
 from target_tableau_hyper.extract.manifest import sha256_of
 from target_tableau_hyper.failpoints import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.target.harness import Rows, Tableau
+    from tests.target.killed import Zygote
 
 TRIALS = int(os.environ.get("KILL_TRIALS", "1"))
 
@@ -33,51 +31,6 @@ KEYED, KEYLESS, APPENDED = "keyed", "keyless", "append-only"
 
 #: Moments that come only when rows are appended, or only when rows are replaced.
 _ONLY = {"commit.undo": (KEYLESS, APPENDED), "merge.deleted": (KEYED,)}
-
-
-@dataclass
-class Zygote:
-    """The target's command, many times."""
-
-    process: subprocess.Popen[str]
-    directory: Path
-
-    def run(
-        self, config: dict[str, Any], messages: list[dict[str, Any]], failpoint: str = ""
-    ) -> tuple[int, list[Any]]:
-        """One run: its exit status, and the STATEs that it wrote."""
-        files = {name: self.directory / name for name in ("input", "output", "errors", "config")}
-        files["input"].write_text("".join(f"{dump(message)}\n" for message in messages))
-        files["config"].write_text(json.dumps(config))
-        job = {
-            "env": {"TARGET_TABLEAU_HYPER_FAILPOINT": failpoint},
-            "arguments": ["--config", str(files["config"])],
-            **{name: str(files[name]) for name in ("input", "output", "errors")},
-        }
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{json.dumps(job)}\n")
-        self.process.stdin.flush()
-        status = int(self.process.stdout.readline())
-        return status, [json.loads(line) for line in files["output"].read_text().splitlines()]
-
-    @property
-    def said(self) -> str:
-        """The last run's log."""
-        return (self.directory / "errors").read_text()
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.target.zygote"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield Zygote(process, tmp_path_factory.mktemp("zygote"))
-        assert process.stdin is not None
-        process.stdin.close()
 
 
 @dataclass
@@ -162,6 +115,6 @@ def test_l03_killed_at_any_moment_the_next_run_converges(  # noqa: PLR0917 - fix
     assert sorted(rows(extract)) == shown
     assert json.loads(manifest.read_text())["sha256"] == sha256_of(extract)
     assert not any((directory / ".staging").iterdir())
-    assert not list(directory.glob("*.next.json"))
+    assert not list(directory.glob(".commit*"))
     undo = directory / ".undo"
     assert not undo.exists() or not any(undo.iterdir())

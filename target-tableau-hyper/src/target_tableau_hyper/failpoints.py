@@ -21,9 +21,10 @@ NAMES = (
     "merged",  # the copy is complete
     "proved",  # and read back
     "commit.undo",  # the extract of before is kept, where rows are appended
-    "commit.next",  # the new manifest lies beside the old one
-    "commit.extract",  # the extract is replaced, its manifest is not
-    "committed",  # both are
+    "commit.next",  # an extract and its manifest lie ready, perhaps not yet those of other streams
+    "commit.together",  # all do, and from now on they count
+    "commit.extract",  # an extract is replaced, its manifest is not
+    "committed",  # both are, perhaps not yet those of other streams
     "delivery.intent",  # the ledger says what is about to happen
     "upload.chunk",  # a chunk has been taken
     "delivery.sent",  # the server has been given the work

@@ -26,6 +26,7 @@ from target_tableau_hyper.delivery.refusal import JobFailedError, Refusal, refus
 from target_tableau_hyper.delivery.update import request_id, start_update
 from target_tableau_hyper.extract.manifest import Delivery
 from target_tableau_hyper.failpoints import reach
+from target_tableau_hyper.failures import worst
 from target_tableau_hyper.tableau.datasources import find_datasource, stamp
 from target_tableau_hyper.tableau.jobs import Ending, JobResult, wait_for_job
 from target_tableau_hyper.tableau.projects import find_project
@@ -100,6 +101,7 @@ class Courier:
             except JobFailedError as error:
                 self._run.logger.warning("%s; publishing the whole extract instead", error)
                 decision = Decision(Way.OVERWRITE, "the update's job failed")
+                published = find_datasource(self._session, parcel.name, project)
                 delivery, refused = yield from self._overwrite(
                     parcel, form, path, project, published, attempt=attempt
                 )
@@ -290,6 +292,11 @@ class Courier:
             if found is None:
                 message = f"data source {parcel.name!r} is gone after its update"
                 raise JobFailedError(message)
+            if (found.description or "") != (published.description or ""):
+                # An update leaves it alone, a publish of ours never does: the rows may have come
+                # into somebody else's table.
+                message = f"data source {parcel.name!r} was published anew before its update"
+                raise JobFailedError(message)
             reach("delivery.job")
             confirmed = self._witness.confirm(
                 *(parcel.name, project, found, result),
@@ -437,8 +444,8 @@ def deliver_all(
     waiting for a turn there. Data sources of several streams come last.
 
     Raises:
-        PipelineError: the first failure, after all that was begun has ended. After a refused
-            identity or a wrong setting nothing more is begun.
+        PipelineError: the first failure that a person must see to, else the first; after all that
+            was begun has ended. After a refused identity or a wrong setting nothing more is begun.
     """
     with Workshop(run) as workshop, closing(Deliveries(run)) as deliveries:
         dispatch = _Dispatch(run, Courier(run, session), workshop, deliveries)
@@ -454,7 +461,7 @@ def deliver_all(
                 dispatch.several(settings, brought)
         deliveries.finish()
     if deliveries.failures:
-        raise deliveries.failures[0]
+        raise worst(deliveries.failures)
     return deliveries.done
 
 

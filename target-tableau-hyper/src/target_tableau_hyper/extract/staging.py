@@ -489,7 +489,13 @@ class SegmentWriter:
         for position, record in enumerate(self._records):
             value = record.get(column.name)
             try:
-                if value is not None:
+                if value is None:
+                    continue
+                if column.kind is Kind.INTEGER:  # more than 64 bits are no fault, see _integers
+                    number = reader.integer(value, wide=True)
+                    if abs(number) >= 10**self._max_digits and not -(2**63) <= number < 2**63:
+                        found[position] = "the integer has more digits than a NUMERIC takes"
+                else:
                     reader.read(value)
             except UnfitError as error:
                 found[position] = str(error)

@@ -115,7 +115,7 @@ def wait_for_job(
             logger.info("%s: job %s is running, %.0f s so far", what, job.id, clock() - started)
         sleep(min(wait_s, max(0.0, timeout_s - (clock() - started))))
         wait_s = min(wait_s * _GROWTH, _LONGEST_WAIT_S)
-    cancelled = _cancel(session, str(job.id), logger)
+    cancelled = cancel_job(session, str(job.id), logger)
     if isinstance(cancelled, JobResult):
         return cancelled
     reason = f" (last answer: {trouble})" if trouble else ""
@@ -127,7 +127,7 @@ def wait_for_job(
     raise TransientError(message)
 
 
-def _cancel(session: TableauSession, job_id: str, logger: logging.Logger) -> JobResult | bool:
+def cancel_job(session: TableauSession, job_id: str, logger: logging.Logger) -> JobResult | bool:
     """Cancel a job; one that has come to its end meanwhile counts as it ended.
 
     Returns:
