@@ -11,7 +11,7 @@ from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.metadata.values import Decoder, decoder, numbers_are_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from tap_d365fo.metadata.model import Entity, Navigation, Property
 
@@ -185,13 +185,13 @@ def _picker(names: Sequence[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]
     return lambda row: tuple(row[name] for name in names)  # one name alone would give no tuple
 
 
-def identify(key: tuple[str, ...]) -> Callable[[dict[str, Any]], object]:
+def identify(key: tuple[str, ...]) -> Callable[[dict[str, Any]], Hashable]:
     """How a received row is recognised when it comes a second time.
 
     String parts are compared as F&O's database compares them: case does not count.
     """
 
-    def identity(row: dict[str, Any]) -> object:
+    def identity(row: dict[str, Any]) -> Hashable:
         return tuple(
             value.lower() if isinstance(value := row.get(name), str) else value for name in key
         )
