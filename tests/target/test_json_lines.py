@@ -19,7 +19,8 @@ from tests.target.messages import record, schema
 from pipeline_core.errors import DataError
 from target_tableau_hyper.audit import Tally
 from target_tableau_hyper.extract.schema import DELETED_AT, columns_of
-from target_tableau_hyper.extract.staging import Budget, SegmentWriter, StagedStream
+from target_tableau_hyper.extract.staged import StagedStream
+from target_tableau_hyper.extract.staging import Budget, SegmentWriter
 from target_tableau_hyper.reader import Lines, MessageReader
 
 if TYPE_CHECKING:

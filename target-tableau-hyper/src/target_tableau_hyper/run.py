@@ -15,7 +15,8 @@ from target_tableau_hyper.audit import Completeness
 from target_tableau_hyper.extract.commit import finish_replacing
 from target_tableau_hyper.extract.layout import max_digits
 from target_tableau_hyper.extract.quarantine import Quarantine
-from target_tableau_hyper.extract.staging import Budget, StagedStream, clear_staging
+from target_tableau_hyper.extract.staged import StagedStream, clear_staging
+from target_tableau_hyper.extract.staging import Budget
 from target_tableau_hyper.extract.store import file_stem, free_stem, stem_of_setting, stems_in
 from target_tableau_hyper.lock import hold_directory
 
