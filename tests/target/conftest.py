@@ -107,6 +107,7 @@ def tableau(tableau_server: Tableau, monkeypatch: pytest.MonkeyPatch) -> Iterato
     tableau_server.faulty.faults.clear()
     tableau_server.faulty.header_names.clear()
     tableau_server.server.refreshes.clear()
+    tableau_server.server.publishing_seconds = 0.0
     with tableau_server.client() as client:
         for job in tableau_server.server.jobs():
             if job.completed_at is None:

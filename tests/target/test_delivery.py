@@ -472,14 +472,14 @@ def test_one_failing_data_source_does_not_hold_up_the_others(
 
 
 def test_l11_a_publish_that_does_not_end_in_time_is_cancelled_and_made_good(
-    extracts: Extracts, tableau: Tableau, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    extracts: Extracts, tableau: Tableau, rows: Rows
 ) -> None:
     extracts.config = tableau.config
-    monkeypatch.setattr(tableau.server, "publishing_seconds", 3600.0)
+    tableau.server.publishing_seconds = 3_600.0
     with pytest.raises(TransientError, match="is not over after 1 s and was cancelled"):
         extracts.run(FIRST, job_timeout=1)
-    monkeypatch.undo()
     assert tableau.server.jobs()[-1].finish_code == 2
+    tableau.server.publishing_seconds = 0.0
     assert extracts.run([SCHEMA, state({"run": 1})]) == ['{"run":1}']
     assert same(extracts, tableau, rows)
 

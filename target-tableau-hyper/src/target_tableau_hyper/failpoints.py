@@ -16,6 +16,7 @@ _VARIABLE = "TARGET_TABLEAU_HYPER_FAILPOINT"
 
 #: All of them, in the order of a run.
 NAMES = (
+    "input.state",  # a STATE has come, and more may follow
     "engine.start",  # hyperd is about to be started
     "merge.deleted",  # old rows are deleted, new ones not yet inserted
     "merged",  # the copy is complete

@@ -19,6 +19,7 @@ from pipeline_core.errors import ConfigError, DataError, ReaderGoneError, Termin
 from pipeline_core.secrets.resolve import resolve_secrets, secret_settings
 from target_tableau_hyper.batches import check_form, jsonl_records, parquet_batches, rows_of
 from target_tableau_hyper.extract.schema import DELETED_AT, columns_of
+from target_tableau_hyper.failpoints import reach
 from target_tableau_hyper.finish import finish_run
 from target_tableau_hyper.reader import Lines, MessageReader
 from target_tableau_hyper.run import Run
@@ -332,6 +333,7 @@ class HyperTarget(Target):
         self._assert_line_requires(message_dict, requires={"value"})
         self.run.completeness.judge(message_dict["value"])
         self.run.tell_source()
+        reach("input.state")
         self._latest_state = message_dict["value"]
 
     def process_endofpipe(self) -> None:

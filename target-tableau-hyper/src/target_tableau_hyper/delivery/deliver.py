@@ -19,6 +19,7 @@ from pipeline_core.errors import AuthError, ConfigError, PipelineError
 from target_tableau_hyper.delivery.confirm import Confirmed, Witness
 from target_tableau_hyper.delivery.form import BARE, HYPER, attempt_of, choose_form
 from target_tableau_hyper.delivery.gather import gather
+from target_tableau_hyper.delivery.in_flight import InFlight
 from target_tableau_hyper.delivery.parcel import OneStream, SeveralStreams, Workshop
 from target_tableau_hyper.delivery.plan import Decision, Situation, Way, decide
 from target_tableau_hyper.delivery.publish import start_publish
@@ -68,6 +69,7 @@ class Courier:
         self._run = run
         self._session = session
         self._witness = Witness(run, session)
+        self._in_flight = InFlight(run.settings.output_dir.resolve())
         self._projects: dict[str, TSC.ProjectItem] = {}
 
     def deliver(self, parcel: Parcel) -> UnderWay:
@@ -81,6 +83,7 @@ class Courier:
         started = time.monotonic()
         path = parcel.project or self._session.settings.project
         project = self._project(path)
+        self._await_former(parcel, path)
         published = find_datasource(self._session, parcel.name, project)
         form, attempt = self._form(parcel)
         decision = self._decide(parcel, form, path, published)
@@ -112,6 +115,16 @@ class Courier:
         parcel.confirm(delivery, package_refused=refused)
         reach("delivery.confirmed")
         return Delivered(parcel, decision, time.monotonic() - started)
+
+    def _await_former(self, parcel: Parcel, path: str) -> None:
+        """See the job of a run that died end: what it does late would be done on top of ours."""
+        job_id = self._in_flight.job(self._place(parcel, path))
+        if job_id is None:
+            return
+        self._run.logger.info(
+            "%s: job %s is of a run that did not see it end, and is waited for", parcel.name, job_id
+        )
+        self._see_end(job_id, parcel, path)
 
     def _form(self, parcel: Parcel) -> tuple[Form, str]:
         """How the data source shall travel, and what the server would refuse in that."""
@@ -233,10 +246,12 @@ class Courier:
                 kind=form.kind,
                 adopted=partial(self._witness.adopted, parcel.name, project, published),
             )
+            if isinstance(started, TSC.JobItem):
+                self._in_flight.began(self._place(parcel, path), str(started.id))
             reach("delivery.sent")
             yield
             if isinstance(started, TSC.JobItem):
-                result: JobResult | None = self._wait(started, parcel.name)
+                result: JobResult | None = self._wait(started, parcel, path)
                 assert result is not None  # noqa: S101 - for the type checker
                 found = self._witness.publication(parcel.name, project, started, result)
             else:
@@ -282,9 +297,10 @@ class Courier:
                 request=request,
                 name=parcel.name,
             )
+            self._in_flight.began(self._place(parcel, path), str(job.id))
             reach("delivery.sent")
             yield
-            result = self._wait(job, parcel.name)
+            result = self._wait(job, parcel, path)
             if result.ending is Ending.UNKNOWN:
                 message = f"job {job.id} was purged before it could be seen to succeed"
                 raise JobFailedError(message)
@@ -314,26 +330,32 @@ class Courier:
             )
         return delivery
 
-    def _wait(self, job: TSC.JobItem, name: str) -> JobResult:
+    def _wait(self, job: TSC.JobItem, parcel: Parcel, path: str) -> JobResult:
         """Wait for a job to end well.
 
         Raises:
             JobFailedError: it failed or was cancelled.
         """
-        result = wait_for_job(
-            self._session,
-            job,
-            what=name,
-            timeout_s=self._session.settings.job_timeout_s,
-            logger=self._run.logger,
-        )
+        result = self._see_end(str(job.id), parcel, path)
         if result.ending in {Ending.FAILED, Ending.CANCELLED}:
             notes = result.notes or "the server gives no reason"
             message = (
-                f"data source {name!r}: job {result.job_id} {result.ending.value} on the server "
-                f"({notes}); the next run delivers again"
+                f"data source {parcel.name!r}: job {result.job_id} {result.ending.value} on the "
+                f"server ({notes}); the next run delivers again"
             )
             raise JobFailedError(message, cancelled=result.ending is Ending.CANCELLED)
+        return result
+
+    def _see_end(self, job_id: str, parcel: Parcel, path: str) -> JobResult:
+        """Wait for a job, however it ends, and forget it then."""
+        result = wait_for_job(
+            self._session,
+            job_id,
+            what=parcel.name,
+            timeout_s=self._session.settings.job_timeout_s,
+            logger=self._run.logger,
+        )
+        self._in_flight.ended(self._place(parcel, path))
         return result
 
     def _delivery(
