@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_core.secrets.keyrings import SERVICE
+
 COMMAND = Path(sys.executable).with_name("d365fo-tableau")
 SECRET = "canary-Typed-9917"
 
@@ -170,3 +172,66 @@ def test_on_the_host_of_the_recipe_secrets_and_key_are_renewed(tmp_path: Path) -
 def test_without_a_vault_it_says_how_to_make_one(home: dict[str, str]) -> None:
     failed = secrets(home, "list", code=78)
     assert failed.stderr.strip().splitlines()[-1].endswith("d365fo-tableau secrets init")
+
+
+#: A back end of the test's own, in a file, for programs that are started.
+RING = """
+import json, pathlib
+from keyring.backend import KeyringBackend
+class Ring(KeyringBackend):
+    priority = 1
+    path = pathlib.Path(__file__).with_name("ring.json")
+    def _all(self):
+        return json.loads(self.path.read_text()) if self.path.exists() else {}
+    def get_password(self, service, name):
+        return self._all().get(service + "/" + name)
+    def set_password(self, service, name, value):
+        self.path.write_text(json.dumps({**self._all(), service + "/" + name: value}))
+"""
+
+#: The command with that back end among the trusted ones.
+TRUSTING = """
+import sys
+from pipeline_core.secrets import keyrings
+keyrings._TRUSTED = frozenset({"ring"})
+from pipeline_ops.cli import main
+main()
+"""
+
+
+def test_a_secret_and_the_vaults_key_in_the_keyring(tmp_path: Path) -> None:
+    """As docs/credentials.md says it: `keyring set`, and `secrets init --keyring`."""
+    (tmp_path / "ring.py").write_text(RING)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "PYTHON_KEYRING_BACKEND": "ring.Ring",
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
+    }
+
+    def run(*words: str, given: str = "") -> str:
+        return subprocess.run(
+            [sys.executable, *words],
+            input=given,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    run("-m", "keyring", "set", SERVICE, "d365fo#client_secret", given="from the keyring")
+    script = (
+        "from pipeline_core.secrets import keyrings; keyrings._TRUSTED = frozenset({'ring'});"
+        "from pipeline_core.secrets.resolve import resolve_secrets;"
+        "print(resolve_secrets({'s': 'secret://keyring/d365fo#client_secret'}, ['s'])[0]['s'])"
+    )
+    assert run("-c", script) == "from the keyring\n"
+    assert "key:   the system's keyring" in run("-c", TRUSTING, "secrets", "init", "--keyring")
+    run("-c", TRUSTING, "secrets", "set", "tableau", "token_value", given="a token")
+    former = run("-c", TRUSTING, "secrets", "export-key", "--yes")
+    told = run("-c", TRUSTING, "secrets", "rotate")
+    assert "1 sets are encrypted with a new key, kept at the system's keyring" in told
+    assert run("-c", TRUSTING, "secrets", "export-key", "--yes") != former
+    assert "secret://vault/tableau#token_value" in run("-c", TRUSTING, "secrets", "list")
+    assert not (tmp_path / "config").exists()

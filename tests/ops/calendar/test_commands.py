@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -16,12 +15,10 @@ from pathlib import Path
 
 import pytest
 from tests.ops.calendar.test_file import EXAMPLE
+from tests.tools import needed
 
 PROJECT = Path(__file__).parents[3]
 COMMAND = Path(sys.executable).with_name("d365fo-tableau")
-
-#: What systemd refuses to run is no service; Debian has the tool, other machines may not.
-SYSTEMD = shutil.which("systemd-analyze")
 
 
 @pytest.fixture
@@ -117,15 +114,15 @@ def test_cron_asks_often_and_its_line_starts_the_driver(home: Path) -> None:
     assert "7 events" in done.stdout, done.stderr
 
 
-@pytest.mark.skipif(SYSTEMD is None, reason="needs systemd-analyze, of Debian's package systemd")
 def test_systemd_accepts_units_and_instants(home: Path, tmp_path: Path) -> None:
-    assert SYSTEMD is not None
+    # What systemd refuses to run is no service.
+    systemd = needed("systemd-analyze", package="systemd")
     units = tmp_path / "units"
     run(home, "export", "--to=systemd", "--from=2027-01-02", "--periods=13", f"--output={units}")
     (timer,) = units.glob("*.timer")
     (service,) = units.glob("*.service")
     checked = subprocess.run(
-        [SYSTEMD, "verify", "--man=no", str(timer), str(service)],
+        [systemd, "verify", "--man=no", str(timer), str(service)],
         capture_output=True,
         text=True,
         check=False,
@@ -136,7 +133,7 @@ def test_systemd_accepts_units_and_instants(home: Path, tmp_path: Path) -> None:
     lines = re.findall(r"^OnCalendar=(.*)$", timer.read_text(), re.MULTILINE)
     assert len(lines) == len(ahead) > 50
     shown = subprocess.run(
-        [SYSTEMD, "calendar", *lines], capture_output=True, text=True, check=True, env={"TZ": "UTC"}
+        [systemd, "calendar", *lines], capture_output=True, text=True, check=True, env={"TZ": "UTC"}
     ).stdout
     elapses = re.findall(r"Next elapse: \w+ (\S+) (\S+) UTC", shown)
     assert {f"{day}T{time}+00:00" for day, time in elapses} == ahead
