@@ -185,9 +185,9 @@ class EntityStream(Stream):
                         self._finish(job, anew=preparation.anew)
                         progress.ended()
                     else:
-                        for record in self._emit(job, portion, write_messages=write_messages):
-                            counter.increment()
-                            yield record
+                        for group in self._emit(job, portion, write_messages=write_messages):
+                            counter.increment(len(group))
+                            yield from group
                         progress.portion(job.partition.name, portion)
         finally:
             preparation.release()
@@ -233,7 +233,7 @@ class EntityStream(Stream):
 
     def _emit(
         self, job: Job, portion: Portion, *, write_messages: bool
-    ) -> Generator[dict[str, Any], None, None]:
+    ) -> Iterator[list[dict[str, Any]]]:
         """Write one portion and let the state move behind it."""
         self._page_received_at = portion.received_at
         if portion.rows and not job.partition.select and not self._entity.partial:
@@ -241,7 +241,7 @@ class EntityStream(Stream):
         before = self._sent_totals()
         try:
             records = self._records(portion)
-            yield from self._written(records) if write_messages else records
+            yield from self._written(records) if write_messages else _groups(records)
         except PipelineError as error:
             self._preparation.abandon(job)
             self._give_up(job, error)
@@ -271,27 +271,26 @@ class EntityStream(Stream):
         )
         self._source.ledger.append("columns.new", stream=self.name, columns=fresh)
 
-    def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         """Write the records of one portion, as files or as messages."""
         if self._batches is not None:
             page = list(records)
             for message in self._batches.messages(page):
                 self._tap.write_message(message)
-            yield from page
-            return
-        if not self._is_untouched:
-            for record in records:
-                self._write_record_message(record)
-                yield record
+            yield page
             return
         for group in _groups(records):
-            self._d365_tap.writer.write_records(
-                self.name,
-                group,
-                version=self._stream_version,
-                time_extracted=self._page_received_at,
-            )
-            yield from group
+            if self._is_untouched:
+                self._d365_tap.writer.write_records(
+                    self.name,
+                    group,
+                    version=self._stream_version,
+                    time_extracted=self._page_received_at,
+                )
+            else:
+                for record in group:
+                    self._write_record_message(record)
+            yield group
 
     @cached_property
     def _is_untouched(self) -> bool:
@@ -372,7 +371,7 @@ class EntityStream(Stream):
         if isinstance(failure.error, ConfigError | DataError):
             # A property may have been renamed or dropped since the metadata were cached.
             self._d365_tap.forget_metadata(self.name)
-        self._source.ledger.append(
+        self._source.ledger.append_failure(
             "partition.failed",
             stream=failure.stream,
             company=failure.company,

@@ -6,10 +6,8 @@ import functools
 import io
 import json
 import signal
-import sqlite3
 import sys
 import threading
-from contextlib import suppress
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -143,6 +141,7 @@ class TapD365FO(Tap):
 
     def sync_all(self) -> None:  # type: ignore[misc]  # final in the SDK, which has no closing message
         """Sync all streams, then say that this run is complete; the ledger learns of either end."""
+        ledger = self._ledger  # what cannot be recorded is not begun
         try:
             self._sync_everything()
         except BaseException as error:
@@ -151,8 +150,8 @@ class TapD365FO(Tap):
         finally:
             self.pool.close()
             self.environment.close()
-            tell_head(self._ledger, self.logger)
-            self._ledger.close()
+            tell_head(ledger, self.logger)
+            ledger.close()
 
     def _sync_everything(self) -> None:
         self._scope.check_catalog(self.input_catalog, self.streams)
@@ -202,12 +201,11 @@ class TapD365FO(Tap):
 
     def _record_failure(self, error: BaseException) -> None:
         """Say in the ledger why the run ends; a ledger that takes nothing hides no failure."""
-        with suppress(sqlite3.Error):
-            self._ledger.append(
-                "run.failed",
-                error=f"{type(error).__name__}: {error}"[:_REASON_LENGTH],
-                partitions=len(self.failures),
-            )
+        self._ledger.append_failure(
+            "run.failed",
+            error=f"{type(error).__name__}: {error}"[:_REASON_LENGTH],
+            partitions=len(self.failures),
+        )
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
