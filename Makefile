@@ -38,7 +38,7 @@ test: sync ## Every test of our own
 	@$(PYTEST) --ignore=tests/interop
 
 test-all: sync ## Every test, also those against foreign software (peers from PyPI, PostgreSQL), and more kills
-	@KILL_TRIALS=25 $(PYTEST)
+	@KILL_TRIALS=25 REQUIRE_TOOLS=1 $(PYTEST)
 
 lint: sync ## Format check, lint, types, import rules, meltano.yml schema
 	@$(RUN) ruff format --check .

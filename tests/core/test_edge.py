@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -73,6 +74,36 @@ def test_the_last_line_says_what_and_when(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err.splitlines() == [
         "tap-d365fo: busy with *** (retry at 2026-11-23T07:00:30+00:00)"
     ]
+
+
+@pytest.mark.parametrize("handler", [None, "plain"])
+def test_a_defect_tells_where_it_happened_but_no_secret(handler: str | None) -> None:
+    """With no handler at all, Python's last resort prints; with one, nobody put a filter on it."""
+    script = (
+        "import logging, sys\n"
+        "from pipeline_core.edge import run_guarded\n"
+        "from pipeline_core.redaction import REDACTOR\n"
+        "def broken():\n"
+        "    REDACTOR.add(sys.argv[1])\n"
+        "    try:\n"
+        "        {}[sys.argv[1]]\n"
+        "    except KeyError as error:\n"
+        "        raise ValueError('bad ' + sys.argv[1]) from error\n"
+        "if sys.argv[2] == 'plain': logging.basicConfig()\n"
+        "run_guarded(broken, name='x')\n"
+    )
+    secret = "canary-'\"\\-value"
+    done = subprocess.run(
+        [sys.executable, "-c", script, secret, str(handler)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "in broken" in done.stderr
+    assert "ValueError: bad ***" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("x: unexpected ValueError: bad ***; please")
+    assert "canary" not in done.stdout + done.stderr
 
 
 def test_config_errors_name_settings_but_not_values() -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,8 @@ from pipeline_core.redaction import REDACTOR
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pipeline_core.errors import PipelineError
 
 
 @pytest.fixture
@@ -104,6 +107,106 @@ def test_a_failed_effect_is_recorded_and_goes_on(path: Path) -> None:
         assert [e.event for e in ledger.events()] == ["publish.intent", "publish.failed"]
 
 
+def fill(ledger: Ledger) -> int:
+    """Let the ledger take no further page, as on a full disk; returns the rows that fitted."""
+    (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()  # noqa: SLF001
+    ledger._db.execute(f"PRAGMA max_page_count={pages}")  # noqa: SLF001 - SQLITE_FULL for real
+    with suppress(TransientError):
+        while True:
+            ledger.append("tick", text="x" * 100)
+    return ledger.head[0]
+
+
+def test_a_full_disk_is_told_with_what_to_do_and_room_mends_it(ledger: Ledger) -> None:
+    rows = fill(ledger)
+    with pytest.raises(TransientError, match=r"ledger\.db .*page\.read.* full; free space on"):
+        ledger.append("page.read", text="x" * 5000)
+    ledger._db.execute("PRAGMA max_page_count=100000")  # noqa: SLF001 - somebody made room
+    ledger.append("page.read", text="x" * 5000)
+    assert ledger.verify() == rows + 1
+
+
+def test_a_ledger_that_is_full_hides_no_failure_of_an_effect(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    reason = "server away " + "x" * 5000
+
+    def publish() -> None:
+        with ledger.effect("publish"):
+            fill(ledger)
+            raise TransientError(reason)
+
+    with pytest.raises(TransientError) as raised:
+        publish()
+    assert str(raised.value) == reason
+    assert "a failure is not recorded: the ledger" in caplog.text
+    assert "publish.failed" not in [event.event for event in ledger.events()]
+
+
+def test_a_limit_on_the_size_of_files_ends_a_command_in_one_sentence(path: Path) -> None:
+    """The write itself fails, as it does on a disk that is full or over a quota."""
+    script = (
+        "import pathlib, resource, sys\n"
+        "from pipeline_core.edge import run_guarded\n"
+        "from pipeline_core.ledger import open_ledger\n"
+        "def run():\n"
+        "    ledger = open_ledger(pathlib.Path(sys.argv[1]), run_id='r', actor='tap')\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "    while True: ledger.append('page.read', text='x' * 5000)\n"
+        "run_guarded(run, name='tap-d365fo')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == TransientError.exit_code
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"tap-d365fo: ledger_path {path} does not take the event page.read: ")
+    assert "run again" in line
+    with Ledger(path, run_id="r", actor="next") as ledger:
+        assert ledger.verify() > 5
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "words"),
+    [
+        pytest.param(b"no database" * 200, ConfigError, "is no ledger", id="another file"),
+        pytest.param(None, ConfigError, "the right to write", id="a folder"),
+    ],
+)
+def test_what_cannot_be_opened_to_write_is_told(
+    path: Path, content: bytes | None, kind: type[PipelineError], words: str
+) -> None:
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(kind, match=rf"ledger\.db cannot be opened: .*{words}"):
+        open_ledger(path, run_id="r", actor="tap")
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be opened: File exists; give this user"):
+        open_ledger(tmp_path / "file" / "ledger.db", run_id="r", actor="tap")
+
+
+def test_a_damaged_file_is_no_unexpected_failure(path: Path, ledger: Ledger) -> None:
+    for _ in range(100):
+        ledger.append("tick", text="x" * 500)
+    ledger.close()
+    content = bytearray(path.read_bytes())
+    content[4096 * 5 : 4096 * 9] = bytes(4096 * 4)
+    path.write_bytes(content)
+    with Ledger.reading(path) as reader, pytest.raises(IntegrityError, match=r"verified|broken"):
+        reader.verify()
+
+
+def test_a_wrong_use_stays_our_own_defect(ledger: Ledger) -> None:
+    ledger.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        ledger.append("tick")
+
+
 def test_tap_and_target_write_one_chain_at_the_same_time(path: Path) -> None:
     def write(actor: str) -> None:
         with Ledger(path, run_id="r", actor=actor) as ledger:
@@ -152,6 +255,37 @@ def test_without_a_path_nothing_is_kept_and_the_calls_are_the_same(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        pytest.param("UPDATE ledger SET ts = '2020' WHERE seq = 4", "at row 4 ", id="a change"),
+        pytest.param("DELETE FROM ledger WHERE seq = 2", "ends at row 5 and has 4", id="a gap"),
+        pytest.param("DELETE FROM ledger WHERE seq = 1", "ends at row 5 and has 4", id="the first"),
+        pytest.param("UPDATE ledger SET prev_hash = 'x' WHERE seq = 5", "at row 5 ", id="a link"),
+        pytest.param("UPDATE ledger SET ts = '2020' WHERE seq = 1", "at row 1 ", id="row 1"),
+    ],
+)
+def test_a01_no_plugin_adds_to_a_chain_whose_end_does_not_hold(
+    path: Path, ledger: Ledger, statement: str, told: str
+) -> None:
+    ledger.verify_end()
+    ledger.close()
+    tamper(path, statement)
+    before = path.read_bytes()
+    with pytest.raises(IntegrityError, match=told):
+        open_ledger(path, run_id="r", actor="tap")
+    assert path.read_bytes() == before, "nothing was added, and nothing repaired"
+
+
+def test_the_end_is_checked_and_what_lies_before_it_is_left_to_others(
+    path: Path, ledger: Ledger
+) -> None:
+    tamper(path, "UPDATE ledger SET ts = '2020' WHERE seq = 2")
+    ledger.verify_end(rows=3)
+    with pytest.raises(IntegrityError, match="at row 2 "):
+        ledger.verify_end(rows=4)
+
+
 def test_an_anchored_head_is_still_in_the_chain_after_later_rows(
     path: Path, ledger: Ledger
 ) -> None:
@@ -196,7 +330,7 @@ def test_a_reader_changes_nothing_and_sees_what_is_in_the_log(path: Path, ledger
         assert reader.verify() == 5
         ledger.append("later")
         assert reader.head[0] == 6
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        with pytest.raises(ConfigError, match="readonly"):
             reader.append("no")
 
 

@@ -12,6 +12,7 @@ import pytest
 from pipeline_core.redaction import MASK, RedactingFilter, Redactor
 
 SECRET = 'p@ss "word"/Ünï+42'
+BOTH_QUOTES = SECRET + "'\\word'"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,12 @@ def test_every_form_is_masked(form: str) -> None:
     masked = redactor.redact(f"before {form} after")
     assert MASK in masked
     assert "word" not in masked
+
+
+def test_python_notation_is_masked() -> None:
+    redactor = Redactor()
+    redactor.add(BOTH_QUOTES)
+    assert "word" not in redactor.redact(str(KeyError(BOTH_QUOTES)))
 
 
 def test_a_secret_that_begins_another_leaves_no_rest() -> None:

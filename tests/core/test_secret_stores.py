@@ -12,12 +12,13 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
     ServiceRequestError,
 )
+from azure.identity import ManagedIdentityCredential, WorkloadIdentityCredential
 from keyring.backend import KeyringBackend
 
 from pipeline_core.errors import AuthError, ConfigError, PipelineError, TransientError
 from pipeline_core.redaction import REDACTOR
 from pipeline_core.secrets import keyrings
-from pipeline_core.secrets.azure import AzureStore, open_azure
+from pipeline_core.secrets.azure import AzureStore, identity, open_azure
 from pipeline_core.secrets.keyrings import SERVICE, KeyringStore, trusted_keyring
 from pipeline_core.secrets.mounted import MountedStore
 from pipeline_core.secrets.reference import Reference, is_reference
@@ -223,3 +224,13 @@ def test_failures_of_key_vault(failure: Exception, kind: type[PipelineError], me
 def test_key_vault_needs_an_address() -> None:
     with pytest.raises(ConfigError, match="D365FO_TABLEAU_AZURE_VAULT_URL"):
         open_azure("")
+
+
+def test_only_the_identity_of_the_machine_opens_the_key_vault() -> None:
+    """Neither somebody's Azure CLI nor a client secret in a variable stands in for it."""
+    assert isinstance(identity({}), ManagedIdentityCredential)
+    secret = {"AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t", "AZURE_CLIENT_SECRET": "s"}
+    assert isinstance(identity(secret), ManagedIdentityCredential)
+    pod = {"AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t", "AZURE_FEDERATED_TOKEN_FILE": "/f"}
+    assert isinstance(identity(pod), WorkloadIdentityCredential)
+    assert isinstance(open_azure("https://contoso.vault.azure.net"), AzureStore)

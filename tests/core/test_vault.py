@@ -156,6 +156,45 @@ def test_a_rotation_that_dies_loses_nothing(vault: Vault, holder: KeyFile, step:
     assert len(holder.read()) == 1
 
 
+def test_a_key_that_the_system_keeps_is_replaced_by_one_in_a_file(
+    vault: Vault, holder: KeyFile, tmp_path: Path
+) -> None:
+    vault.put("d365fo", "client_secret", SECRET)
+    kept = KeyFile(holder.path, read_only=True)
+    with pytest.raises(ConfigError, match="secrets rotate --new-key FILE"):
+        Vault.open(vault.path, kept).rotate()
+    new = KeyFile(tmp_path / "new/vault.key")
+    assert Vault.open(vault.path, kept).rotate(new) == 1
+    assert new.path.stat().st_mode & 0o777 == 0o600
+    assert Vault.open(vault.path, new).get(WHERE).value == SECRET
+    with pytest.raises(IntegrityError):
+        Vault.open(vault.path, kept).get(WHERE)
+
+
+def test_a_rotation_to_a_file_goes_on_where_it_was_cut_off(
+    vault: Vault, holder: KeyFile, tmp_path: Path
+) -> None:
+    vault.put("d365fo", "client_secret", SECRET)
+    new = KeyFile(tmp_path / "new/vault.key")
+    key = Fernet.generate_key().decode()
+    new.write([key, *holder.read()])
+    assert vault.rotate(new) == 1
+    assert new.read() == [key]
+    assert Vault.open(vault.path, new).get(WHERE).value == SECRET
+
+
+def test_a_key_of_something_else_is_not_taken_for_a_new_one(
+    vault: Vault, holder: KeyFile, tmp_path: Path
+) -> None:
+    vault.put("d365fo", "client_secret", SECRET)
+    other = KeyFile(tmp_path / "other/vault.key")
+    other.write([Fernet.generate_key().decode()])
+    before = other.read(), holder.read(), vault.path.read_bytes()
+    with pytest.raises(ConfigError, match="holds another key already"):
+        vault.rotate(other)
+    assert (other.read(), holder.read(), vault.path.read_bytes()) == before
+
+
 def test_two_changes_at_once_are_refused(vault: Vault) -> None:
     with vault.path.with_name(f".{vault.path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -5,21 +5,32 @@ Needs Debian's ``systemd`` package for ``systemd-analyze``; no service is starte
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from tests.interop.peers import HADOLINT, KUBERNETES_VALIDATE, scripts_of, shell
 
 from pipeline_core import errors
+from pipeline_ops.cli import cli
 
 PROJECT = Path(__file__).parents[2]
 DEPLOY = PROJECT / "deploy"
 SERVICES = sorted((DEPLOY / "systemd").glob("*.service"))
 DOCKERFILE = DEPLOY / "docker/Dockerfile"
 MANIFEST = DEPLOY / "kubernetes/d365fo-tableau.yaml"
+
+#: Where secrets are: read by the stores, not by an option.
+VAULT_VARIABLES = {
+    "D365FO_TABLEAU_VAULT",
+    "D365FO_TABLEAU_KEY_FILE",
+    "D365FO_TABLEAU_SECRETS_DIR",
+    "D365FO_TABLEAU_AZURE_VAULT_URL",
+}
 
 #: Of ten; systemd calls everything below 2 well protected.
 _MOST_EXPOSED = 1.5
@@ -32,6 +43,14 @@ def run(*command: str | Path) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def _variables_of(command: click.Command) -> set[str]:
+    """What the options of a command and of those below it may be given by."""
+    found = {str(p.envvar) for p in command.params if p.envvar}
+    if isinstance(command, click.Group):
+        found.update(*(_variables_of(below) for below in command.commands.values()))
+    return found
 
 
 @pytest.fixture
@@ -107,6 +126,21 @@ def test_jobs_are_not_tried_again_where_that_is_in_vain() -> None:
     }
 
 
+def test_every_recipe_starts_what_ends_with_those_codes() -> None:
+    """`meltano run` would end with 1; that this does not is shown in tests/ops/test_run.py."""
+    (job,) = [d for d in yaml.safe_load_all(MANIFEST.read_text()) if d["kind"] == "CronJob"]
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    (rule,) = job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"]["containerName"] == container["name"]
+    (image,) = re.findall(r"^CMD (.*)$", DOCKERFILE.read_text(), re.MULTILINE)
+    unit = (DEPLOY / "systemd/d365fo-tableau-run.service").read_text()
+    (service,) = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    for words in (container["args"], json.loads(image), service.split()):
+        assert Path(words[0]).name == "d365fo-tableau"
+        assert words[1] in cli.commands
+        assert words[1:] == ["run", "finance"]
+
+
 @pytest.mark.parametrize(
     "recipe",
     [*SERVICES, DOCKERFILE, MANIFEST, DEPLOY / "systemd/environment.example"],
@@ -119,7 +153,9 @@ def test_variables_are_settings_and_no_secret_stands_there(recipe: Path) -> None
         for kind, prefix in (("extractors", "TAP_D365FO"), ("loaders", "TARGET_TABLEAU_HYPER"))
         for setting in plugins[kind][0]["settings"]
     }
+    commands = _variables_of(cli)
     text = recipe.read_text()
+    assert set(re.findall(r"\bD365FO_TABLEAU_[A-Z_]+", text)) <= commands | VAULT_VARIABLES
     found = dict(re.findall(r"\b((?:TAP_D365FO|TARGET_TABLEAU_HYPER)_[A-Z_]+)(?:=|: )(\S*)", text))
     assert found
     for name, value in found.items():

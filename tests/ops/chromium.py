@@ -6,7 +6,6 @@ import base64
 import itertools
 import json
 import os
-import shutil
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-PROGRAM = shutil.which("chromium")
 
 
 class Browser:
@@ -115,9 +112,8 @@ class Browser:
 
 
 @contextmanager
-def running(profile: Path) -> Iterator[Browser]:
+def running(program: str, profile: Path) -> Iterator[Browser]:
     """A browser that ends with the block; it reads commands from descriptor 3, answers on 4."""
-    assert PROGRAM is not None
     their_commands, our_commands = os.pipe()
     our_answers, their_answers = os.pipe()
     # The shell puts the two ends where chromium wants them, whatever numbers they have here.
@@ -127,7 +123,7 @@ def running(profile: Path) -> Iterator[Browser]:
         '--remote-debugging-pipe --user-data-dir="$1"'
     )
     with subprocess.Popen(
-        ["/bin/bash", "-c", script, PROGRAM, str(profile)],
+        ["/bin/bash", "-c", script, program, str(profile)],
         pass_fds=(their_commands, their_answers),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.ops import chromium
+from tests.tools import needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Browser]:
     """A page of a real browser."""
-    if chromium.PROGRAM is None:
-        pytest.skip("NOT TESTED IN A BROWSER: chromium is not installed (apt install chromium)")
-    with chromium.running(tmp_path_factory.mktemp("chromium")) as page:
+    program = needed("chromium", package="chromium")
+    with chromium.running(program, tmp_path_factory.mktemp("chromium")) as page:
         yield page

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,6 +179,19 @@ def test_without_a_ledger_the_manifests_still_speak(directory: Path, tmp_path: P
     assert "no ledger" in alone.ledger
     assert not (tmp_path / "none.db").exists()
     assert len(alone.datasources) == 10
+
+
+def test_looking_changes_nothing_of_the_ledger(tmp_path: Path) -> None:
+    """Triggers that somebody dropped are evidence: looking must not put them back."""
+    ledger = shelf.messy(tmp_path)
+    with closing(sqlite3.connect(ledger)) as db:
+        db.execute("DROP TRIGGER ledger_no_update")
+        db.execute("PRAGMA journal_mode=DELETE")
+    before = ledger.read_bytes()
+    ledger.chmod(0o444)
+    look(tmp_path)
+    assert ledger.read_bytes() == before
+    assert [path.name for path in tmp_path.glob("ledger.db*")] == ["ledger.db"]
 
 
 def test_a_ledger_that_was_changed_is_told(tmp_path: Path) -> None:

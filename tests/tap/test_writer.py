@@ -61,7 +61,7 @@ def written(
         except DataError:
             return None, audit.snapshot()
         out.flush()
-    return out.buffer.getvalue(), audit.snapshot()  # type: ignore[attr-defined]
+    return out.buffer.getvalue(), audit.snapshot()
 
 
 @given(

@@ -300,7 +300,7 @@ def test_lost_answer_and_trouble_on_the_way_do_no_harm(
 ) -> None:
     """The request is repeated; the server says that it is queued already, and it is followed."""
     dependents.workbook("Payables", gl(tableau).id)
-    tableau.server.refreshes.slow("Payables", 0.5)
+    tableau.server.refreshes.slow("Payables", 3)
     tableau.faulty.faults += [
         Fault("POST", "/refresh", status=0, after=True),
         Fault("GET", "/jobs/", at=2, times=2),

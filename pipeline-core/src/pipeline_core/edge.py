@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline_core.errors import PipelineError, TerminatedError, TransientError
+from pipeline_core.exit_notes import leave_note
 from pipeline_core.redaction import REDACTOR
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ def run_guarded(command: Callable[[], object], *, name: str) -> NoReturn:
     (:class:`~pipeline_core.errors.PipelineError`) shows no traceback, because its sentence says
     what to do. Anything else is a defect of ours and shows where it happened.
     """
-    sys.exit(_exit_code(command, name=name))
+    code = _exit_code(command, name=name)
+    leave_note(name, code)
+    sys.exit(code)
 
 
 def _exit_code(command: Callable[[], object], *, name: str) -> int:
@@ -40,14 +44,24 @@ def _exit_code(command: Callable[[], object], *, name: str) -> int:
         return told.exit_code
     except SystemExit as leaving:
         return _code_of(leaving)
-    except Exception as error:
-        logging.getLogger(name).exception("unexpected failure")
+    except Exception as error:  # noqa: BLE001 - the outermost edge
+        trace = _masked_trace(error)
+        logging.getLogger(name).error("unexpected failure\n%s", trace)  # noqa: TRY400 - masked first
         _say(
             name,
             f"unexpected {type(error).__name__}: {error}; please report this with the lines above",
         )
         return 1
     return 0
+
+
+def _masked_trace(error: Exception) -> str:
+    """Where it happened, without secrets; text already, so that no handler can print it in clear.
+
+    A filter on handlers is no protection here: a command that set up no logging has none, and
+    Python's last resort would write the traceback as it is.
+    """
+    return REDACTOR.redact("".join(traceback.format_exception(error))).rstrip()
 
 
 def _sentence(error: PipelineError) -> str:

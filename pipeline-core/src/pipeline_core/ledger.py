@@ -12,27 +12,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import sqlite3
 import urllib.parse
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline_core.errors import ConfigError, IntegrityError
+from pipeline_core.errors import ConfigError, IntegrityError, PipelineError
+from pipeline_core.ledger_trouble import naming
 from pipeline_core.redaction import REDACTOR
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
 
 #: Hash before the first row.
 GENESIS = "0" * 64
 
 #: Tap and target append to one file; each waits this long for the other's transaction.
 _BUSY_TIMEOUT_S = 30.0
+
+#: Rows at the end that each plugin checks when it starts; some milliseconds.
+_END_ROWS = 1000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS ledger (
@@ -108,42 +114,52 @@ class Ledger:
         actor: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         read_only: bool = False,
+        called: str = "the ledger",
     ) -> None:
-        """Open ``path``, creating it when missing; where it is only read, see :meth:`reading`."""
+        """Open ``path``, creating it when missing; where it is only read, see :meth:`reading`.
+
+        Args:
+            path: The file.
+            run_id: Of every event that is appended.
+            actor: Likewise.
+            now: The clock.
+            read_only: See :meth:`reading`.
+            called: What messages call it, such as the setting that names it.
+
+        Raises:
+            PipelineError: it cannot be opened; of the kind that the reason is.
+        """
+        self._name = f"{called} {path}"
         self._run_id = run_id
         self._actor = actor
         self._now = now
-        if read_only:
-            self._db = _open_to_read(path)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        with naming(self._name, "cannot be opened"):
+            self._db = _open_to_read(path) if read_only else _open_to_write(path)
 
     @classmethod
     def reading(cls, path: Path) -> Self:
         """The ledger at ``path``, to look at: not a byte of it is changed, and nothing is added.
 
         Raises:
-            ConfigError: it cannot be opened.
+            ConfigError: there is none, or it may not be read.
+            PipelineError: it cannot be opened; of the kind that the reason is.
         """
-        try:
-            return cls(path, run_id="", actor="", read_only=True)
-        except sqlite3.Error as error:
-            message = f"the ledger {path} cannot be opened: {error}"
-            raise ConfigError(message) from error
+        return cls(path, run_id="", actor="", read_only=True)
 
     def append(self, event: str, **body: object) -> Event:
         """Add one event; durable on return.
 
         Values must be JSON; decimals and instants go in as text. Known secrets are masked.
+
+        Raises:
+            TransientError: the disk is full or fails.
+            BusyError: another process keeps the file locked.
+            ConfigError: it may not be written.
+            IntegrityError: it is damaged.
         """
         body_json = REDACTOR.redact(_canonical(body))
         ts = self._now().isoformat(timespec="milliseconds")
-        self._db.execute("BEGIN IMMEDIATE")  # one writer at a time sees the chain's head
-        try:
+        with naming(self._name, f"does not take the event {event}"), self._transaction():
             last = self._db.execute(
                 "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1"
             ).fetchone()
@@ -160,11 +176,27 @@ class Ledger:
                 row.expected_hash(),
             )
             self._db.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        return Event(*values)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")  # one writer at a time sees the chain's head
+        try:
+            yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # On a full or broken disk SQLite has rolled back by itself.
+            if self._db.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
             raise
-        return Event(*values)
+
+    def append_failure(self, event: str, **body: object) -> None:
+        """Add an event while a failure is on its way up: a ledger that fails must not hide it."""
+        try:
+            self.append(event, **body)
+        except PipelineError as error:
+            _LOG.warning("a failure is not recorded: %s", error)
 
     @contextmanager
     def effect(self, event: str, **body: object) -> Iterator[Effect]:
@@ -179,7 +211,7 @@ class Ledger:
         try:
             yield effect
         except BaseException as error:
-            self.append(
+            self.append_failure(
                 f"{event}.failed", intent=intent.seq, error=f"{type(error).__name__}: {error}"
             )
             raise
@@ -218,20 +250,58 @@ class Ledger:
             The number of rows.
 
         Raises:
-            IntegrityError: names the first row that does not fit.
+            IntegrityError: names the first row that does not fit, or the file is damaged.
         """
+        with naming(self._name, "cannot be verified"):
+            return self._verify()
+
+    def _verify(self) -> int:
         count, previous = 0, GENESIS
         for row in self.events():
             count += 1
-            why = _broken(row, count, previous)
-            if why is not None:
-                message = (
-                    f"the ledger is broken at row {row.seq} (expected row {count}), {row.event} of "
-                    f"run {row.run_id}: {why}; compare it with a copy or with the anchored head"
-                )
-                raise IntegrityError(message)
+            self._check(row, count, previous)
             previous = row.hash
         return count
+
+    @staticmethod
+    def _check(row: Event, number: int, previous: str) -> None:
+        why = _broken(row, number, previous)
+        if why is not None:
+            message = (
+                f"the ledger is broken at row {row.seq} (expected row {number}), {row.event} of "
+                f"run {row.run_id}: {why}; compare it with a copy or with the anchored head"
+            )
+            raise IntegrityError(message)
+
+    def verify_end(self, rows: int = _END_ROWS) -> None:
+        """Check what a plugin can check at each start: that no row is missing, and the last ones.
+
+        The whole chain is verified by those who start runs; see ``docs/decisions``.
+
+        Raises:
+            IntegrityError: names what does not fit.
+        """
+        with naming(self._name, "cannot be verified"):
+            last, count = self._db.execute("SELECT max(seq), count(*) FROM ledger").fetchone()
+            if (last or 0) != count:
+                message = (
+                    f"{self._name} is broken: it ends at row {last} and has {count} rows, so some "
+                    "are missing; compare it with a copy or with the anchored head"
+                )
+                raise IntegrityError(message)
+            number = max(0, count - rows)
+            previous = self._hash_of(number)
+            query = "SELECT * FROM ledger WHERE seq > ? ORDER BY seq"
+            for values in self._db.execute(query, (number,)):
+                row, number = Event(*values), number + 1
+                self._check(row, number, previous)
+                previous = row.hash
+
+    def _hash_of(self, seq: int) -> str:
+        if not seq:
+            return GENESIS
+        row = self._db.execute("SELECT hash FROM ledger WHERE seq = ?", (seq,)).fetchone()
+        return str(row[0])
 
     def verify_head(self, anchored: str) -> None:
         """Check that the chain still goes through a head that was noted elsewhere.
@@ -278,6 +348,21 @@ class Ledger:
         self.close()
 
 
+def _open_to_write(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        # Only in a new file: triggers that somebody dropped are evidence, not to be put back.
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'ledger'").fetchone():
+            db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
 def _open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that writes nothing; the table is there."""
     address = f"file:{urllib.parse.quote(str(path.absolute()))}?mode=ro"
@@ -313,6 +398,9 @@ class NoLedger:
     def append(self, event: str, **body: object) -> None:
         """Record nothing."""
 
+    def append_failure(self, event: str, **body: object) -> None:
+        """Record nothing."""
+
     @contextmanager
     def effect(self, event: str, **body: object) -> Iterator[Effect]:  # noqa: ARG002 - same call as Ledger's
         """Record nothing around the effect."""
@@ -326,15 +414,18 @@ def open_ledger(path: Path | None, *, run_id: str, actor: str) -> Ledger | NoLed
     """The ledger at ``path``, or one that keeps nothing where the setting is empty.
 
     Raises:
-        ConfigError: the file cannot be opened for writing.
+        IntegrityError: rows are missing, or one of the last was changed.
+        PipelineError: the file cannot be opened for writing; of the kind that the reason is.
     """
     if path is None:
         return NoLedger()
+    ledger = Ledger(path, run_id=run_id, actor=actor, called="ledger_path")
     try:
-        return Ledger(path, run_id=run_id, actor=actor)
-    except (OSError, sqlite3.Error) as error:
-        message = f"ledger_path {path} cannot be opened: {error}"
-        raise ConfigError(message) from error
+        ledger.verify_end()
+    except PipelineError:
+        ledger.close()
+        raise
+    return ledger
 
 
 def tell_head(ledger: Ledger | NoLedger, logger: logging.Logger) -> None:

@@ -1,7 +1,7 @@
 """Keep secrets out of every line that a process writes.
 
 Values that were handed to the process as secrets are replaced wherever they turn up, in the forms
-in which they travel: as they are, URL-quoted, base64, inside a JSON string.
+in which they travel: as they are, URL-quoted, base64, inside a JSON string or Python's notation.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Redactor:
             base64.b64encode(secret.encode()).decode(),
             json.dumps(secret)[1:-1],
             json.dumps(secret, ensure_ascii=False)[1:-1],
+            repr(secret)[1:-1],  # a KeyError tells its key so
         }
         self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
 

@@ -17,6 +17,7 @@ from pipeline_ops.check.cli import check
 from pipeline_ops.listen.cli import listen
 from pipeline_ops.listen.webhooks_cli import webhooks
 from pipeline_ops.preview.cli import preview
+from pipeline_ops.run_cli import run_command
 from pipeline_ops.secrets_cli import secrets
 from pipeline_ops.status.cli import status
 
@@ -47,6 +48,7 @@ cli.add_command(secrets)
 cli.add_command(calendar)
 cli.add_command(listen)
 cli.add_command(webhooks)
+cli.add_command(run_command)
 cli.add_command(replay_command)
 cli.add_command(runs)
 runs.add_command(lineage_command)

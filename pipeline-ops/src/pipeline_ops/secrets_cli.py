@@ -9,6 +9,7 @@ import click
 
 from pipeline_core.errors import ConfigError
 from pipeline_core.secrets.keys import (
+    CREDENTIAL,
     KeyFile,
     KeyHolder,
     KeyInKeyring,
@@ -36,6 +37,15 @@ _SET = """Store a value: asked for without showing it, or read from standard inp
 \b
 d365fo-tableau secrets set d365fo client_secret
 d365fo-tableau secrets set tableau token_value < token.txt
+"""
+
+_ROTATE = """Encrypt everything with a new key; the old one opens nothing afterwards.
+
+A key that the system keeps (a systemd credential) cannot be changed from here. Then the new one
+goes into a file, and you put it in the old one's place:
+
+\b
+d365fo-tableau secrets rotate --new-key /dev/shm/vault.key
 """
 
 _EXPORT = """Print the key, to put it into a systemd credential, a Kubernetes secret or a safe.
@@ -127,12 +137,25 @@ def remove(set_name: str) -> None:
     click.echo(f"set {set_name} is gone")
 
 
-@secrets.command()
-def rotate() -> None:
-    """Encrypt everything with a new key; the old one opens nothing afterwards."""
+@secrets.command(help=_ROTATE)
+@click.option(
+    "--new-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the new key to this file, for its owner alone, instead of where the old one is.",
+)
+def rotate(new_key: Path | None) -> None:
+    """Encrypt everything with a new key."""
     vault = _open()
-    count = vault.rotate()
+    former = vault.holder.place
+    count = vault.rotate(None if new_key is None else KeyFile(new_key.absolute()))
     click.echo(f"{count} sets are encrypted with a new key, kept at {vault.holder.place}")
+    if new_key is not None:
+        click.echo(f"The key at {former} opens nothing any more: put the new one in its place now.")
+        click.echo(
+            f"For a service of systemd: systemd-creds encrypt --name={CREDENTIAL} "
+            f"{vault.holder.place} /etc/credstore.encrypted/{CREDENTIAL} && "
+            f"shred -u {vault.holder.place}"
+        )
     click.echo("A backup of the former vault still opens with the former key: throw both away.")
 
 

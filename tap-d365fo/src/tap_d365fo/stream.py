@@ -13,11 +13,13 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.streams.core import Stream
 
 from pipeline_core.errors import ConfigError, DataError, PipelineError
+from tap_d365fo import removals
 from tap_d365fo.audit import DELETED_AT, added, as_text, growth
 from tap_d365fo.batch import StreamBatches
 from tap_d365fo.companies import COMPANY
 from tap_d365fo.failures import PartitionFailure, is_down, is_fatal, summary
 from tap_d365fo.metadata.catalog import shape_of
+from tap_d365fo.metadata.checks import new_columns
 from tap_d365fo.partition import Partition
 from tap_d365fo.preparation import Job, Preparation, prepare
 from tap_d365fo.reading.plan import ReadPlan, plan_reading
@@ -43,6 +45,9 @@ _REASON_LENGTH = 500
 #: Records that become lines at a time.
 _GROUP = 500
 
+#: Names of new columns in a line of the log.
+_MOST_NAMES = 5
+
 #: What the SDK's metrics call the place that rows come from.
 _ENDPOINT = "/data"
 
@@ -65,6 +70,7 @@ class EntityStream(Stream):
             self.forced_replication_method = self._shape.forced_method
         self._known_columns = frozenset(p.name for p in entity.properties)
         self._page_received_at: datetime | None = None
+        self._told_columns: set[str] = set()
 
     @property
     def is_sorted(self) -> bool:
@@ -144,6 +150,7 @@ class EntityStream(Stream):
             [(p, self._known_of(p)) for p in self.partitions_of(plan)],
             pool=self._d365_tap.pool,
             started_at=self._source.started_at,
+            sends_versions=self._source.settings.sends_versions,
             left_out=bool(self._d365_tap.left_out(self.name)),
         )
 
@@ -163,8 +170,10 @@ class EntityStream(Stream):
             self._fail(PartitionFailure(self.name, None, error))
             return
         self._d365_tap.prepare_ahead(self)
+        self._tell_columns({p.name for p in self._entity.properties} - self._known_columns)
         self._stream_version, self._batches = self._transport(preparation.version)
         progress = Progress(self.name, len(preparation.jobs))
+        self._begin(preparation)
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for job, portion, failure in preparation.in_turns():
@@ -175,23 +184,38 @@ class EntityStream(Stream):
                         self._finish(job, anew=preparation.anew)
                         progress.ended()
                     else:
-                        for record in self._emit(job, portion, write_messages=write_messages):
-                            counter.increment()
-                            yield record
+                        for group in self._emit(job, portion, write_messages=write_messages):
+                            counter.increment(len(group))
+                            yield from group
                         progress.portion(job.partition.name, portion)
         finally:
             preparation.release()
-        for job in preparation.jobs:
-            job.partition.settle(self.state_of(job.partition))
-        if write_messages:
-            version = self._stream_version
-            if version is not None and not any(job.failed for job in preparation.jobs):
-                self._write_activate_version_message(version)
-            self.state_manager.is_flushed = False
-            self._write_state_message()
+        self._end(preparation, write_messages=write_messages)
         with metrics.http_request_counter(self.name, _ENDPOINT) as requests:
             requests.increment(progress.pages)
         progress.finished()
+
+    def _begin(self, preparation: Preparation) -> None:
+        """Note in the state that everything is read again, where that is owed."""
+        if preparation.anew:
+            for job in preparation.jobs:
+                removals.begin(self.state_of(job.partition))
+
+    def _end(self, preparation: Preparation, *, write_messages: bool) -> None:
+        """Say what has gone, where everything came, and write the state of the whole stream."""
+        ended = not any(job.failed for job in preparation.jobs)
+        version = self._stream_version if ended and write_messages else None
+        told = version is not None or not self._source.settings.sends_versions
+        for job in preparation.jobs:
+            state = self.state_of(job.partition)
+            job.partition.settle(state)
+            if ended:
+                removals.end(state, told=told)
+        if write_messages:
+            if version is not None:
+                self._write_activate_version_message(version)
+            self.state_manager.is_flushed = False
+            self._write_state_message()
 
     def _sample(self, most: int) -> Generator[dict[str, Any], None, None]:
         """Emit a few rows, as ``--test`` wants; nothing is remembered of them."""
@@ -208,13 +232,15 @@ class EntityStream(Stream):
 
     def _emit(
         self, job: Job, portion: Portion, *, write_messages: bool
-    ) -> Generator[dict[str, Any], None, None]:
+    ) -> Iterator[list[dict[str, Any]]]:
         """Write one portion and let the state move behind it."""
         self._page_received_at = portion.received_at
+        if portion.rows and not job.partition.select and not self._entity.partial:
+            self._tell_columns(new_columns(self._entity, portion.rows[0]))
         before = self._sent_totals()
         try:
             records = self._records(portion)
-            yield from self._written(records) if write_messages else records
+            yield from self._written(records) if write_messages else _groups(records)
         except PipelineError as error:
             self._preparation.abandon(job)
             self._give_up(job, error)
@@ -230,27 +256,40 @@ class EntityStream(Stream):
             if write_messages and (portion.rows or portion.deleted):
                 self._write_state_message()
 
-    def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _tell_columns(self, names: Iterable[str]) -> None:
+        """Say once of columns that the environment publishes and that no record will have."""
+        fresh = sorted(set(names) - self._told_columns)
+        if not fresh:
+            return
+        self._told_columns.update(fresh)
+        more = f" and {len(fresh) - _MOST_NAMES} more" if len(fresh) > _MOST_NAMES else ""
+        self.logger.warning(
+            "%s: the environment has columns that are not read, because they are not in the "
+            "catalog: %s%s; run discovery again to get them",
+            *(self.name, ", ".join(fresh[:_MOST_NAMES]), more),
+        )
+        self._source.ledger.append("columns.new", stream=self.name, columns=fresh)
+
+    def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         """Write the records of one portion, as files or as messages."""
         if self._batches is not None:
             page = list(records)
             for message in self._batches.messages(page):
                 self._tap.write_message(message)
-            yield from page
-            return
-        if not self._is_untouched:
-            for record in records:
-                self._write_record_message(record)
-                yield record
+            yield page
             return
         for group in _groups(records):
-            self._d365_tap.writer.write_records(
-                self.name,
-                group,
-                version=self._stream_version,
-                time_extracted=self._page_received_at,
-            )
-            yield from group
+            if self._is_untouched:
+                self._d365_tap.writer.write_records(
+                    self.name,
+                    group,
+                    version=self._stream_version,
+                    time_extracted=self._page_received_at,
+                )
+            else:
+                for record in group:
+                    self._write_record_message(record)
+            yield group
 
     @cached_property
     def _is_untouched(self) -> bool:
@@ -331,7 +370,7 @@ class EntityStream(Stream):
         if isinstance(failure.error, ConfigError | DataError):
             # A property may have been renamed or dropped since the metadata were cached.
             self._d365_tap.forget_metadata(self.name)
-        self._source.ledger.append(
+        self._source.ledger.append_failure(
             "partition.failed",
             stream=failure.stream,
             company=failure.company,

@@ -6,10 +6,8 @@ import functools
 import io
 import json
 import signal
-import sqlite3
 import sys
 import threading
-from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -98,6 +96,8 @@ class TapD365FO(Tap):
         self._audit = RunAudit(current_run_id())
         self.failures: list[PartitionFailure] = []
         self.failed_in_a_row = 0
+        self._seen_companies: dict[str, bool] = {}
+        self._looking = threading.Lock()
         self.writer = AuditingWriter(self._audit)
         super().__init__(message_writer=self.writer, **kwargs)
 
@@ -140,6 +140,7 @@ class TapD365FO(Tap):
 
     def sync_all(self) -> None:  # type: ignore[misc]  # final in the SDK, which has no closing message
         """Sync all streams, then say that this run is complete; the ledger learns of either end."""
+        ledger = self._ledger  # what cannot be recorded is not begun
         try:
             self._sync_everything()
         except BaseException as error:
@@ -149,8 +150,8 @@ class TapD365FO(Tap):
             self.pool.close()
             if self.environment.archive is not None:
                 self.environment.archive.close()
-            tell_head(self._ledger, self.logger)
-            self._ledger.close()
+            tell_head(ledger, self.logger)
+            ledger.close()
 
     def _sync_everything(self) -> None:
         self._scope.check_catalog(self.input_catalog, self.streams)
@@ -199,12 +200,11 @@ class TapD365FO(Tap):
 
     def _record_failure(self, error: BaseException) -> None:
         """Say in the ledger why the run ends; a ledger that takes nothing hides no failure."""
-        with suppress(sqlite3.Error):
-            self._ledger.append(
-                "run.failed",
-                error=f"{type(error).__name__}: {error}"[:_REASON_LENGTH],
-                partitions=len(self.failures),
-            )
+        self._ledger.append_failure(
+            "run.failed",
+            error=f"{type(error).__name__}: {error}"[:_REASON_LENGTH],
+            partitions=len(self.failures),
+        )
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
@@ -248,8 +248,13 @@ class TapD365FO(Tap):
         self.environment.metadata.forget(entity_set)
 
     def sees_company(self, company: str) -> bool:
-        """Whether any selected stream shows a row of ``company``."""
-        return any(stream.shows(company) for stream in self._selected_entities())
+        """Whether any selected stream shows a row of ``company``; looked up once a run."""
+        with self._looking:
+            if company not in self._seen_companies:
+                self._seen_companies[company] = any(
+                    stream.shows(company) for stream in self._selected_entities()
+                )
+            return self._seen_companies[company]
 
     def _selected_entities(self) -> list[EntityStream]:
         streams = self.streams.values()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from target_tableau_hyper.extract.engine import Engine
     from target_tableau_hyper.extract.layout import TableColumn
-    from target_tableau_hyper.extract.staging import StagedStream
+    from target_tableau_hyper.extract.staged import StagedStream
     from target_tableau_hyper.run import Run
 
 

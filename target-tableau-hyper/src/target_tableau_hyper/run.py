@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,7 +15,8 @@ from target_tableau_hyper.audit import Completeness
 from target_tableau_hyper.extract.commit import finish_replacing
 from target_tableau_hyper.extract.layout import max_digits
 from target_tableau_hyper.extract.quarantine import Quarantine
-from target_tableau_hyper.extract.staging import Budget, StagedStream, clear_staging
+from target_tableau_hyper.extract.staged import StagedStream, clear_staging
+from target_tableau_hyper.extract.staging import Budget
 from target_tableau_hyper.extract.store import file_stem, free_stem, stem_of_setting, stems_in
 from target_tableau_hyper.lock import hold_directory
 
@@ -92,7 +92,7 @@ class Run:
             self.ledger = open_ledger(
                 self.settings.ledger_path, run_id=self.run_id, actor="target-tableau-hyper"
             )
-        except ConfigError:
+        except PipelineError:
             self.close()
             raise
         self._resources.callback(self.ledger.close)
@@ -127,13 +127,6 @@ class Run:
                 "disk and run again"
             )
             raise TransientError(message) from error
-        except sqlite3.Error as error:
-            self.abort(error)
-            message = (
-                f"the ledger {str(self.settings.ledger_path)!r} takes no more ({error}), and what "
-                "cannot be recorded is not done; check its disk and run again"
-            )
-            raise TransientError(message) from error
         except BaseException as error:
             self.abort(error)
             raise
@@ -145,9 +138,7 @@ class Run:
         for writer in self._writers.values():
             writer.abandon()
         try:
-            self.ledger.append("run.failed", error=f"{type(error).__name__}: {error}"[:500])
-        except (sqlite3.Error, PipelineError) as trouble:
-            self.logger.warning("the ledger does not know that this run failed: %s", trouble)
+            self.ledger.append_failure("run.failed", error=f"{type(error).__name__}: {error}"[:500])
         finally:
             self.close()
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.exceptions import RecordsWithoutSchemaException
@@ -21,13 +22,14 @@ from target_tableau_hyper.batches import check_form, jsonl_records, parquet_batc
 from target_tableau_hyper.extract.schema import DELETED_AT, columns_of
 from target_tableau_hyper.failpoints import reach
 from target_tableau_hyper.finish import finish_run
-from target_tableau_hyper.reader import MessageReader
+from target_tableau_hyper.reader import Lines, MessageReader
 from target_tableau_hyper.run import Run
 from target_tableau_hyper.settings import CONFIG_JSONSCHEMA, Settings
 from target_tableau_hyper.settings_check import faults, fill_defaults, unknown_settings
 from target_tableau_hyper.sink import HyperSink
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from contextlib import AbstractContextManager
     from types import FrameType
 
@@ -43,6 +45,9 @@ _PROGRESS_S = 10.0
 
 #: Records between two looks at the clock.
 _PROGRESS_RECORDS = 5_000
+
+#: Records that are worth being read as columns: fewer wait for others as they are.
+_WORTH_COLUMNS = 500
 
 _HELP = """Load Singer messages into Hyper extracts and publish them to Tableau.
 
@@ -115,6 +120,9 @@ class HyperTarget(Target):
         self._aliases: dict[str, str] = {}
         self._raw_schemas: dict[str, tuple[Any, Any]] = {}
         self._lanes: dict[str, tuple[HyperSink, Tally]] = {}
+        #: A group of lines, and its columns as soon as they are read.
+        self._ahead: tuple[Lines, Future[pa.RecordBatch | None] | None] | None = None
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="lines")
         self._counted = 0
         self._told_at = time.monotonic()
 
@@ -202,6 +210,8 @@ class HyperTarget(Target):
             sink = self.get_sink(maps[0].stream_alias)
             assert isinstance(sink, HyperSink)  # noqa: S101 - the default sink class
             self._lanes[stream] = (sink, self.run.completeness.tally(stream))
+        together = [name for name, (sink, _) in self._lanes.items() if sink.takes_lines]
+        self.message_reader.take_together(together, self._process_lines, self._settle_lines)
 
     def _claim_alias(self, alias: str, stream: str) -> None:
         """Let no two streams feed one table: the second's SCHEMA would shut out the first's rows.
@@ -243,6 +253,27 @@ class HyperTarget(Target):
             self.deleted_at_in_hand = record.get(DELETED_AT)
             super()._process_record_message(message_dict)
         self._count(1)
+
+    def _process_lines(self, lines: Lines) -> None:
+        """Let a group be read as columns while the next is collected; that before it is stored."""
+        self._settle_lines()
+        sink, _ = self._lanes[lines.stream]
+        read = sink.writer.reading(lines.records) if len(lines.records) >= _WORTH_COLUMNS else None
+        self._ahead = (lines, self._reading.submit(read) if read else None)
+
+    def _settle_lines(self) -> None:
+        """Count and store the group that was put off, as columns where that is certain."""
+        if self._ahead is None:
+            return
+        (lines, reading), self._ahead = self._ahead, None
+        sink, tally = self._lanes[lines.stream]
+        sums = sink.take_lines(reading.result(), lines.version) if reading else None
+        if sums is None:
+            for message in self.message_reader.messages_of(lines):
+                self._process_record_message(message)
+            return
+        tally.add_batch(len(lines.records), sums)
+        self._count(len(lines.records))
 
     def _count(self, records: int) -> None:
         """Tell of progress every so many records."""
@@ -321,6 +352,7 @@ class HyperTarget(Target):
 
     def process_endofpipe(self) -> None:
         """Load, seal, deliver; and only then pass the STATE on."""
+        self._reading.shutdown()
         with self.run.guard():
             finish_run(self.run, self._pass_state_on)
         self.run.close()

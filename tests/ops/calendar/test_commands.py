@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import getpass
 import json
+import os
 import re
-import shutil
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -13,11 +15,10 @@ from pathlib import Path
 
 import pytest
 from tests.ops.calendar.test_file import EXAMPLE
+from tests.tools import needed
 
+PROJECT = Path(__file__).parents[3]
 COMMAND = Path(sys.executable).with_name("d365fo-tableau")
-
-#: What systemd refuses to run is no service; Debian has the tool, other machines may not.
-SYSTEMD = shutil.which("systemd-analyze")
 
 
 @pytest.fixture
@@ -113,15 +114,15 @@ def test_cron_asks_often_and_its_line_starts_the_driver(home: Path) -> None:
     assert "7 events" in done.stdout, done.stderr
 
 
-@pytest.mark.skipif(SYSTEMD is None, reason="needs systemd-analyze, of Debian's package systemd")
 def test_systemd_accepts_units_and_instants(home: Path, tmp_path: Path) -> None:
-    assert SYSTEMD is not None
+    # What systemd refuses to run is no service.
+    systemd = needed("systemd-analyze", package="systemd")
     units = tmp_path / "units"
     run(home, "export", "--to=systemd", "--from=2027-01-02", "--periods=13", f"--output={units}")
     (timer,) = units.glob("*.timer")
     (service,) = units.glob("*.service")
     checked = subprocess.run(
-        [SYSTEMD, "verify", "--man=no", str(timer), str(service)],
+        [systemd, "verify", "--man=no", str(timer), str(service)],
         capture_output=True,
         text=True,
         check=False,
@@ -132,10 +133,107 @@ def test_systemd_accepts_units_and_instants(home: Path, tmp_path: Path) -> None:
     lines = re.findall(r"^OnCalendar=(.*)$", timer.read_text(), re.MULTILINE)
     assert len(lines) == len(ahead) > 50
     shown = subprocess.run(
-        [SYSTEMD, "calendar", *lines], capture_output=True, text=True, check=True, env={"TZ": "UTC"}
+        [systemd, "calendar", *lines], capture_output=True, text=True, check=True, env={"TZ": "UTC"}
     ).stdout
     elapses = re.findall(r"Next elapse: \w+ (\S+) (\S+) UTC", shown)
     assert {f"{day}T{time}+00:00" for day, time in elapses} == ahead
+
+
+def exported(home: Path, options: list[str], *words: str, **variables: str) -> str:
+    done = subprocess.run(
+        [str(COMMAND), "calendar", *options, "export", "--from=2027-01-02", "--periods=1", *words],
+        cwd=home,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("to", ["cron", "systemd", "airflow"])
+def test_an_exported_driver_keeps_the_record_that_this_one_keeps(home: Path, to: str) -> None:
+    """Options or variables that were given here are not there when the scheduler calls."""
+    (home / "bin").mkdir()
+    (home / "bin/meltano").write_text("#!/bin/sh\n")
+    options = ["--store=kept/calendar.db", "--meltano=bin/meltano"]
+    variables = {
+        "TARGET_TABLEAU_HYPER_LEDGER_PATH": "kept/ledger.db",
+        "D365FO_TABLEAU_CALENDAR_PERIODS": "kept/periods.csv",
+    }
+    text = exported(home, options, f"--to={to}", **variables)
+    (call,) = [line for line in text.splitlines() if " run" in line and "calendar.db" in line]
+    plain = re.sub(r"\\(.)", r"\1", call.replace("%%", "%").replace("$$", "$"))
+    for option, file in (
+        ("--file", "close_calendar.yml"),
+        ("--store", "kept/calendar.db"),
+        ("--ledger", "kept/ledger.db"),
+        ("--periods-file", "kept/periods.csv"),
+        ("--meltano", "bin/meltano"),
+    ):
+        assert re.search(rf"""{option} ["']*{re.escape(str(home / file))}""", plain), plain
+
+
+def test_without_options_the_export_names_what_the_project_has(home: Path) -> None:
+    below = home / "below"
+    below.mkdir()
+    text = exported(below, [], "--to=cron").replace("\\%", "%")
+    words = shlex.split(text.splitlines()[-1])
+    assert words[words.index("--store") + 1] == str(home / "var/calendar.db")
+    assert words[words.index("--ledger") + 1] == str(home / "var/ledger.db")
+
+
+def test_the_exported_service_is_locked_up_as_those_of_the_recipe(
+    home: Path, tmp_path: Path
+) -> None:
+    settings, kept = tmp_path / "environment", tmp_path / "kept"
+    settings.write_text("")
+    user = getpass.getuser()
+    words = ["--to=systemd", f"--environment-file={settings}", f"--output={tmp_path / 'units'}"]
+    exported(home, [f"--store={kept}/calendar.db"], *words)
+    service = (tmp_path / "units/d365fo-tableau-close-close.service").read_text()
+    lines = service.splitlines()
+    recipe = (PROJECT / "deploy/systemd/d365fo-tableau-calendar.service").read_text()
+    locks = recipe.partition("\nNoNewPrivileges")[2].splitlines()[1:]
+    assert len(locks) > 20
+    assert [lock for lock in locks if lock not in lines] == ["ProtectHome=yes"]
+    assert {f"User={user}", f"EnvironmentFile={settings}", "UMask=0077"} < set(lines)
+    # The home is no place to write to: Meltano's log goes beside the record.
+    assert {"ProtectHome=read-only", f"Environment=XDG_STATE_HOME={kept}"} < set(lines)
+    (writable,) = [line for line in lines if line.startswith("ReadWritePaths=")]
+    assert writable.endswith(f" -{kept}")
+
+
+def test_a_run_has_its_own_limit_and_the_call_none() -> None:
+    """One call starts what is due, each with the `timeout` of the calendar."""
+    recipe = (PROJECT / "deploy/systemd/d365fo-tableau-calendar.service").read_text()
+    assert "\nTimeoutStartSec=infinity\n" in recipe
+
+
+def test_where_a_service_is_there_only_a_timer_is_made(home: Path, tmp_path: Path) -> None:
+    units = tmp_path / "units"
+    words = ["--to=systemd", "--service=d365fo-tableau-calendar.service", f"--output={units}"]
+    exported(home, [], *words)
+    (timer,) = units.iterdir()
+    assert "\nUnit=d365fo-tableau-calendar.service\n" in timer.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(
+            ["--to=systemd", "--user=nobody-at-all"], "no user 'nobody-at-all'", id="user"
+        ),
+        pytest.param(["--to=systemd", "--environment-file=x"], "is no file", id="file"),
+        pytest.param(["--to=systemd", "--service=x"], "the name of a unit", id="service"),
+        pytest.param(["--to=cron", "--user=root"], "belong to `--to systemd`", id="cron"),
+    ],
+)
+def test_what_systemd_would_refuse_later_is_refused_now(
+    home: Path, words: list[str], told: str
+) -> None:
+    assert told in run(home, "export", *words, code=78)
 
 
 def test_airflow_reads_a_dag_with_every_instant(home: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +24,7 @@ from tests.ops.calendar.scripted import (
     utc,
 )
 
-from pipeline_core.errors import ConfigError
+from pipeline_core.errors import ConfigError, IntegrityError
 from pipeline_core.ledger import Ledger
 from pipeline_ops.calendar.plan import plan_between
 from pipeline_ops.calendar.settings import DriverRules
@@ -317,6 +319,23 @@ def test_nothing_starts_where_the_ledger_cannot_be_written(
     (tmp_path / "ledger.db").mkdir()
     with pytest.raises(ConfigError, match=r"the ledger .* cannot be opened"):
         driver_of(close, store, runs, tmp_path / "ledger.db").round()
+    assert (runs.started, states(store)) == ([], {})
+
+
+def test_a01_nothing_starts_on_a_ledger_that_was_tampered_with(
+    tmp_path: Path, store: Store, runs: ScriptedRuns
+) -> None:
+    close, path = calendar(FLASH), tmp_path / "ledger.db"
+    with Ledger(path, run_id="r", actor="tap") as ledger:
+        for amount in ("1.00", "2.00"):
+            ledger.append("partition.read", amount=amount)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DROP TRIGGER ledger_no_update")
+        db.execute("UPDATE ledger SET body_json = '{}' WHERE seq = 1")
+    driver_of(close, store, runs, path).round()
+    runs.clock.now = utc("2027-01-04 06:00")
+    with pytest.raises(IntegrityError, match="broken at row 1 "):
+        driver_of(close, store, runs, path).round()
     assert (runs.started, states(store)) == ([], {})
 
 

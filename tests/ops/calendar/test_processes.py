@@ -171,6 +171,20 @@ def test_c01_of_many_drivers_at_once_one_works(site: Site) -> None:
     assert site.told.count("another driver is at work (process") == 5
 
 
+def test_c01_drivers_in_two_folders_of_a_project_keep_one_record(site: Site) -> None:
+    below = site.home / "notes/2026"
+    below.mkdir(parents=True)
+    assert site.run() == 0
+    words = [str(COMMAND), "calendar", "--meltano", str(site.home / "meltano")]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TARGET_")}
+    done = subprocess.run([*words, "run"], cwd=below, env=environment, check=False)
+    assert done.returncode == 0
+    assert site.count("start") == 1
+    shown = subprocess.run([*words, "log"], cwd=below, capture_output=True, text=True, check=True)
+    assert "done" in shown.stdout
+    assert list(below.iterdir()) == []
+
+
 def test_c01_a_killed_driver_leaves_its_run_alone_and_nobody_repeats_it(site: Site) -> None:
     site.set(seconds=2)
     driver = site.start("run")
@@ -209,7 +223,10 @@ def test_c01_all_killed_is_found_out_and_left_where_asked(site: Site) -> None:
     driver = site.start("run")
     wait_until(lambda: site.count("start"))
     parent = psutil.Process(driver.pid)
-    for process in [*reversed(parent.children(recursive=True)), parent]:
+    everyone = [parent, *parent.children(recursive=True)]
+    for process in everyone:
+        process.suspend()  # else one of them sees another's end, and tells of it
+    for process in everyone:
         process.kill()
     driver.wait()
     assert site.run() == 75

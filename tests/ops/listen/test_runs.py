@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+import subprocess
 import sys
 import time
 from contextlib import closing
@@ -14,12 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.ops.listen.conftest import finance
-from tests.ops.listen.listening import D365_SECRET, until, vendor_invoice
+from tests.ops.listen.listening import COMMAND, D365_SECRET, until, vendor_invoice
 
 from pipeline_core.ledger import Ledger
 from pipeline_ops.listen.coalesce import Waiting, starts_at, wants
-from pipeline_ops.listen.events import BusinessEvent
+from pipeline_ops.listen.events import BusinessEvent, receive
+from pipeline_ops.listen.inbox import Inbox
 from pipeline_ops.listen.settings import Backoff, Pipeline, Trigger
+from pipeline_ops.listen.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +98,81 @@ def test_many_events_make_one_run_and_their_ids_stand_beside_its_own(
     assert intent.body["events"] == [f"d365:e-{n}" for n in range(10)]
     (verified,) = listener.ledger("listen.run.verified")
     assert verified.body["intent"] == intent.seq
+
+
+def test_of_hundreds_of_events_every_id_stands_in_the_ledger(
+    new_listener: Callable[..., Listener],
+) -> None:
+    listener = new_listener(pipelines=[finance()])
+    listener.use_stand_in()
+    listener.start()
+    listener.stop()
+    with Store(listener.folder / "var/listen/inbox.db") as store:
+        for number in range(450):
+            event = receive("d365", json.dumps(vendor_invoice(f"e-{number}")).encode())
+            assert isinstance(event, list)
+            Inbox(store).put(event)
+    listener.start()
+    until(listener.ended, "the run")
+    (intent,) = listener.ledger("listen.run.intent")
+    more = listener.ledger("listen.run.events")
+    assert {row.run_id for row in more} == {intent.run_id}
+    told = [key for row in (intent, *more) for key in row.body["events"]]
+    assert told == [f"d365:e-{number}" for number in range(450)]
+    assert intent.body["event_count"] == 450
+
+
+def command(listener: Listener, *words: str, code: int = 0) -> str:
+    config = f"--config={listener.folder / 'listen.yml'}"
+    done = subprocess.run(
+        [COMMAND, "listen", config, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_what_was_set_aside_or_ignored_is_taken_up_again_by_hand(
+    new_listener: Callable[..., Listener],
+) -> None:
+    """D365 resends under the id that is known already, which starts nothing."""
+    listener = new_listener(pipelines=[finance(retry={"attempts": 0})])
+    listener.use_stand_in()
+    (listener.folder / "codes").write_text("1\n")
+    listener.start()
+    listener.tell_d365(vendor_invoice("e-1"), vendor_invoice("e-2", BusinessEventId="Payment"))
+    until(lambda: listener.states() == ["set aside", "ignored"], "a run that failed for good")
+    listener.tell_d365(vendor_invoice("e-1"))
+    listener.stop()
+    assert "1 event will be taken up again" in command(listener, "redo", "1")
+    listener.start()
+    until(lambda: listener.states() == ["done", "ignored"], "its run")
+    assert len(listener.begun()) == 2
+    listener.stop()
+    listener.settings["pipelines"][0]["events"].append({"event": "Payment"})
+    listener.write()
+    command(listener, "redo", "2")
+    listener.start()
+    until(lambda: listener.states() == ["done", "done"], "what is mapped by now")
+
+
+def test_what_cannot_be_done_again_is_told_and_nothing_is_changed(
+    new_listener: Callable[..., Listener],
+) -> None:
+    listener = new_listener(pipelines=[finance()])
+    listener.use_stand_in()
+    listener.start()
+    listener.tell_d365(vendor_invoice("e-1"), vendor_invoice("e-2", BusinessEventId="Payment"))
+    assert listener.post(f"/d365/{D365_SECRET}", b"[1]").status_code == 204
+    until(lambda: listener.states() == ["done", "ignored", "set aside"], "all is settled")
+    listener.stop()
+    assert "event 1 is done (run " in command(listener, "redo", "2", "1", code=78)
+    assert "event 3 cannot be read" in command(listener, "redo", "3", code=78)
+    assert "event 9 is not in the inbox" in command(listener, "redo", "9", code=78)
+    assert "name the numbers" in command(listener, "redo", code=78)
+    assert "0 events" in command(listener, "redo", "--set-aside")
+    assert listener.states() == ["done", "ignored", "set aside"]
+    command(listener, "redo", "2", "2")
+    assert "waits already" in command(listener, "redo", "2", code=78)
 
 
 def test_one_run_is_in_flight_and_events_meanwhile_make_the_next(

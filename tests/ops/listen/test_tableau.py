@@ -6,8 +6,9 @@ import json
 import random
 import sqlite3
 import time
-from contextlib import closing
-from typing import TYPE_CHECKING
+from contextlib import closing, nullcontext
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import tableauserverclient as TSC  # noqa: N812 - its own documentation's name
@@ -29,6 +30,7 @@ from pipeline_ops.listen.events import receive
 from pipeline_ops.listen.inbox import Inbox
 from pipeline_ops.listen.settings import load
 from pipeline_ops.listen.store import Store
+from pipeline_ops.listen.truth import Truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from tests.ops.listen.listening import Listener
 
+    from pipeline_ops.listen.settings import ListenSettings
     from target_tableau_hyper.tableau.session import TableauSession
 
 _SEED = 20261124
@@ -250,8 +253,9 @@ def test_a_server_that_answers_503_is_asked_again(listener: Listener, site: Site
     assert site.refreshes(luid) == [1, 0]
 
 
-def test_a_server_that_stays_away_is_told_of_once_and_asked_on(tmp_path: Path) -> None:
-    """With ever longer pauses, and the incident stays open."""
+@pytest.fixture
+def unanswered(tmp_path: Path) -> ListenSettings:
+    """Settings of a service whose Tableau does not matter."""
     settings_path = tmp_path / "listen.yml"
     settings_path.write_text(
         yaml.safe_dump(
@@ -267,23 +271,34 @@ def test_a_server_that_stays_away_is_told_of_once_and_asked_on(tmp_path: Path) -
         )
     )
     settings_path.chmod(0o600)
-    settings = load(settings_path)
+    return load(settings_path)
+
+
+def care_of(
+    store: Store, settings: ListenSettings, server: Callable[[], TableauSession], now: list[float]
+) -> Care:
+    """Looks after one failed refresh that an event told of."""
+    event = refresh_event("DatasourceRefreshFailed", site="s", datasource="d")
+    events = receive("tableau", json.dumps(event).encode())
+    assert isinstance(events, list)
     assert settings.tableau is not None
+    Inbox(store).put(events)
+    Dispatch(store, settings).step(now[0])
+    return Care(
+        store, settings, settings.tableau, Outbox(settings.alerts), server, clock=lambda: now[0]
+    )
+
+
+def test_a_server_that_stays_away_is_told_of_once_and_asked_on(unanswered: ListenSettings) -> None:
+    """With ever longer pauses, and the incident stays open."""
     now = [1_000_000.0]
 
     def away() -> TableauSession:
         message = "signing in failed"
         raise TransientError(message)
 
-    with Store(settings.inbox_path) as store:
-        event = refresh_event("DatasourceRefreshFailed", site="s", datasource="d")
-        events = receive("tableau", json.dumps(event).encode())
-        assert isinstance(events, list)
-        Inbox(store).put(events)
-        Dispatch(store, settings).step(now[0])
-        care = Care(
-            store, settings, settings.tableau, Outbox(settings.alerts), away, clock=lambda: now[0]
-        )
+    with Store(unanswered.inbox_path) as store:
+        care = care_of(store, unanswered, away, now)
         pauses = []
         for _ in range(10):
             next_at = care.step(now[0])
@@ -296,6 +311,43 @@ def test_a_server_that_stays_away_is_told_of_once_and_asked_on(tmp_path: Path) -
             "refresh_failed",
             "signing in failed. It is asked again until it answers.",
         )
+
+
+@pytest.mark.parametrize("away_for", [2, 4])
+def test_a_server_that_was_away_is_still_looked_at_three_times(
+    unanswered: ListenSettings, monkeypatch: pytest.MonkeyPatch, away_for: int
+) -> None:
+    """Calls that failed say nothing about the refresh: its job may come into sight later."""
+    now, calls = [1_000_000.0], [0]
+
+    def server() -> TableauSession:
+        calls[0] += 1
+        if calls[0] <= away_for:
+            message = "signing in failed"
+            raise TransientError(message)
+        return cast(
+            "TableauSession", nullcontext(SimpleNamespace(server=SimpleNamespace(site_id="s")))
+        )
+
+    def knows_of_nothing(*_: object) -> Truth:
+        return Truth(exists=True, jobs_known=True)
+
+    monkeypatch.setattr("pipeline_ops.listen.care.look", knows_of_nothing)
+    with Store(unanswered.inbox_path) as store:
+        care = care_of(store, unanswered, server, now)
+        states = []
+        for _ in range(away_for + 3):
+            next_at = care.step(now[0])
+            states += [row[0] for row in store.rows("SELECT state FROM incident")]
+            now[0] = next_at or now[0]
+        assert states == [*["check"] * (away_for + 2), "closed"]
+
+
+def test_an_inbox_of_an_earlier_version_is_gone_on_with(unanswered: ListenSettings) -> None:
+    with Store(unanswered.inbox_path) as store:
+        store.run("ALTER TABLE incident DROP COLUMN troubles")
+    with Store(unanswered.inbox_path) as store:
+        assert store.rows("SELECT troubles FROM incident") == []
 
 
 def test_events_during_a_downtime_are_repeated_by_tableau(listener: Listener, site: Site) -> None:

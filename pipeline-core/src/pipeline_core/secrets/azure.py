@@ -6,17 +6,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import AuthError, ConfigError, TransientError
 from pipeline_core.secrets.stores import Secret, missing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from azure.core.credentials import TokenCredential
+
     from pipeline_core.secrets.reference import Reference
 
 
 def open_azure(url: str) -> AzureStore:
-    """The Key Vault at ``url``, by the identity that the machine or the environment has.
+    """The Key Vault at ``url``, by the identity that the machine has, see :func:`identity`.
 
     Raises:
         ConfigError: no address is set, or the extra is not installed.
@@ -28,19 +33,35 @@ def open_azure(url: str) -> AzureStore:
         )
         raise ConfigError(message)
     try:
-        from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - an extra
-        from azure.keyvault.secrets import SecretClient  # noqa: PLC0415
+        from azure.keyvault.secrets import SecretClient  # noqa: PLC0415 - an extra
+
+        credential = identity()
     except ImportError:
         message = "Azure Key Vault is an extra: install pipeline-core[azure]"
         raise ConfigError(message) from None
-    # A person's own sign-ins must not stand in for the machine's without anybody noticing.
-    credential = DefaultAzureCredential(
-        exclude_interactive_browser_credential=True,
-        exclude_shared_token_cache_credential=True,
-        exclude_visual_studio_code_credential=True,
-        exclude_powershell_credential=True,
-    )
     return AzureStore(SecretClient(vault_url=url, credential=credential))
+
+
+def identity(environment: Mapping[str, str] = os.environ) -> TokenCredential:
+    """A workload identity where Kubernetes gives the pod one, a managed identity otherwise.
+
+    ``AZURE_CLIENT_ID`` names a managed identity that is assigned by a user. No other way in: a
+    person's own sign-in (Azure CLI, PowerShell, an editor) must not stand in for the machine's
+    without anybody noticing, and a client secret in a variable is what the Key Vault is to spare.
+    """
+    from azure.identity import (  # noqa: PLC0415 - an extra
+        ManagedIdentityCredential,
+        WorkloadIdentityCredential,
+    )
+
+    client_id = environment.get("AZURE_CLIENT_ID") or None
+    tenant_id = environment.get("AZURE_TENANT_ID")
+    token_file = environment.get("AZURE_FEDERATED_TOKEN_FILE")
+    if client_id and tenant_id and token_file:
+        return WorkloadIdentityCredential(
+            tenant_id=tenant_id, client_id=client_id, token_file_path=token_file
+        )
+    return ManagedIdentityCredential(client_id=client_id)
 
 
 class AzureStore:

@@ -85,8 +85,8 @@ class KeyFile:
         """Replace the file."""
         if self._read_only:
             message = (
-                f"the key at {self.place} is kept by the system; put the new one there (see "
-                "`secrets export-key`)"
+                f"the key at {self.place} is kept by the system and cannot be changed from here; "
+                "`secrets rotate --new-key FILE` puts the new one into a file for you"
             )
             raise ConfigError(message)
         try:

@@ -159,17 +159,27 @@ class Vault:
                 raise ConfigError(message)
             del tokens[set_name]
 
-    def rotate(self) -> int:
+    def rotate(self, to: KeyHolder | None = None) -> int:
         """Encrypt everything with a new key and retire all others.
 
-        Whatever moment the process dies, the holder has a key that opens the file: the new key is
-        added first, the old ones go last.
+        Whatever moment the process dies, the new key's holder has a key that opens the file: the
+        new key is added first, the old ones go last.
+
+        Args:
+            to: Who gets the new key, where its present holder cannot be written to; it is this
+                vault's holder from then on. One that a rotation was cut off with goes on.
 
         Returns:
             Number of sets.
+
+        Raises:
+            ConfigError: ``to`` holds keys of something else, or a place cannot be written to.
         """
         with self._locked():
-            self.holder.write([Fernet.generate_key().decode(), *self.holder.read()])
+            holder = to or self.holder
+            if to is None or not self._is_begun(to):
+                holder.write([Fernet.generate_key().decode(), *self.holder.read()])
+            self.holder = holder
             keys = self.holder.read()
             both = Vault(self.path, self.holder, keys)
             sets = both.sets()
@@ -181,6 +191,14 @@ class Vault:
             self.holder.write(keys[:1])
         self._crypto = alone._crypto
         return len(sets)
+
+    def _is_begun(self, to: KeyHolder) -> bool:
+        """Whether ``to`` has a new key and all of ours: left by a rotation that was cut off."""
+        found = to.read()
+        if found and found[1:] != self.holder.read():
+            message = f"{to.place} holds another key already; name a file that is not there yet"
+            raise ConfigError(message)
+        return bool(found)
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, str]]:

@@ -9,27 +9,16 @@ dies leaves no doubt whether a run has ended, unless the attendant was killed, t
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline_core.files import write_atomically
-
-if TYPE_CHECKING:
-    from types import FrameType
-
-#: Meltano stops its plugins when told to; the target needs up to 10 s for hyperd.
-_GRACE_S = 60.0
+from pipeline_ops.children import STOPPED, Ending, catch_signals, shell_code, wait_for
 
 #: What `timeout` of coreutils returns.
 _TIMED_OUT = 124
-#: Shell convention for a process that ended by SIGTERM.
-_STOPPED = 128 + 15
 _TOLD = "it was told to stop"
 #: What a shell returns for a command that cannot be started.
 _NOT_STARTED = 127
@@ -37,13 +26,7 @@ _NOT_STARTED = 127
 
 def attend(outcome: Path, timeout_s: float, lock: int, command: list[str]) -> int:
     """Run ``command``, write exit code, note and whether it was stopped; return the exit code."""
-    told: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        told.append(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)
+    told = catch_signals()
     try:
         # In a session of its own: Ctrl-C at the driver reaches it through us, once.
         run = subprocess.Popen(  # noqa: S603 - the operator's own blocks
@@ -51,33 +34,12 @@ def attend(outcome: Path, timeout_s: float, lock: int, command: list[str]) -> in
         )
     except OSError as error:
         return _write(outcome, _NOT_STARTED, f"{command[0]} cannot be started: {error.strerror}")
-    code, note = _wait(run, time.monotonic() + timeout_s, told)
-    return _write(outcome, code, note, stopped=note == _TOLD)
-
-
-def _wait(run: subprocess.Popen[bytes], ends: float, told: list[int]) -> tuple[int, str]:
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            return _shell_code(run.wait(timeout=0.2)), ""
-        if told:
-            _stop(run)
-            return _STOPPED, _TOLD
-        if time.monotonic() > ends:
-            _stop(run)
-            return _TIMED_OUT, "it took longer than `timeout` and was stopped"
-
-
-def _stop(run: subprocess.Popen[bytes]) -> None:
-    run.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        run.wait(timeout=_GRACE_S)
-    with suppress(ProcessLookupError):  # plugins that have outlived Meltano, or all of it
-        os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
-
-
-def _shell_code(code: int) -> int:
-    return code if code >= 0 else 128 - code
+    ending = wait_for(run, told, ends=time.monotonic() + timeout_s)
+    if ending is Ending.STOPPED:
+        return _write(outcome, STOPPED, _TOLD, stopped=True)
+    if ending is Ending.TIMED_OUT:
+        return _write(outcome, _TIMED_OUT, "it took longer than `timeout` and was stopped")
+    return _write(outcome, shell_code(run.returncode), "")
 
 
 def _write(outcome: Path, code: int, note: str, *, stopped: bool = False) -> int:

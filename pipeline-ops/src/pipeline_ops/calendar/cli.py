@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
 import json
-import sys
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,19 +14,18 @@ from pipeline_core.errors import BusyError, ConfigError
 from pipeline_core.files import write_atomically
 from pipeline_ops.calendar.blocks import check_blocks
 from pipeline_ops.calendar.d365 import fetch_periods
-from pipeline_ops.calendar.export import to_airflow, to_cron, to_systemd
+from pipeline_ops.calendar.export import to_airflow, to_cron
+from pipeline_ops.calendar.export_systemd import ServiceRules, to_systemd
 from pipeline_ops.calendar.follow import (
     NOTHING_AHEAD,
-    Place,
     failure_of,
     run_for_ever,
     run_once,
     run_until_settled,
 )
 from pipeline_ops.calendar.grid import month_grid, months_of
-from pipeline_ops.calendar.launch import find_meltano
-from pipeline_ops.calendar.load import load_calendar
 from pipeline_ops.calendar.periods_setting import D365Periods
+from pipeline_ops.calendar.places import DEFAULT_LEDGER, DEFAULT_STORE, Files
 from pipeline_ops.calendar.plan import (
     REACH,
     coming_periods,
@@ -61,36 +59,15 @@ file; until then, and when it has failed for good, the exit code is 75.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """Paths as given; the calendar's own one is looked for when it is not."""
+_EXPORT = """Write the plan for cron, systemd or Airflow; each of them calls `calendar run`.
 
-    file: Path | None
-    store: Path
-    ledger: Path
-    meltano: Path | None
+The call names everything by its whole path, as this call finds it (--file, --store, --ledger,
+--meltano, their variables): a driver that looked elsewhere would keep another record.
 
-    def executable(self) -> Path:
-        return find_meltano() if self.meltano is None else self.meltano.absolute()
-
-    def calendar_file(self) -> Path:
-        if self.file is not None:
-            return self.file
-        here = Path("close_calendar.yml")
-        if here.is_file():
-            return here
-        try:
-            return find_project(Path.cwd()) / here
-        except ConfigError:
-            return here
-
-    def place(self) -> Place:
-        file = self.calendar_file().absolute()
-        project = find_project(Path.cwd())
-        return Place(
-            file, project, self.store.absolute(), self.ledger.absolute(), self.executable()
-        )
-
+\b
+d365fo-tableau calendar export --to systemd --periods 13 --output units \\
+    --user finance --environment-file /etc/d365fo-tableau/environment
+"""
 
 _format = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -121,17 +98,22 @@ _count = click.option(
 @click.option(
     "--store",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("var/calendar.db"),
-    show_default=True,
-    help="SQLite file that knows what became of each event. One for all drivers; local disk.",
+    envvar="D365FO_TABLEAU_CALENDAR_STORE",
+    help="SQLite file that knows what became of each event. One for all drivers; local disk. "
+    f"Default: {DEFAULT_STORE} in the project.",
 )
 @click.option(
     "--ledger",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("var/ledger.db"),
-    show_default=True,
     envvar="TARGET_TABLEAU_HYPER_LEDGER_PATH",
-    help="The audit ledger.",
+    help=f"The audit ledger. Default: {DEFAULT_LEDGER} in the project.",
+)
+@click.option(
+    "--periods-file",
+    "periods",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="D365FO_TABLEAU_CALENDAR_PERIODS",
+    help="Where `fetch` keeps the fiscal periods of D365; comes before the calendar's `cache`.",
 )
 @click.option(
     "--meltano",
@@ -141,15 +123,21 @@ _count = click.option(
 )
 @click.pass_context
 def calendar(
-    context: click.Context, file: Path | None, store: Path, ledger: Path, meltano: Path | None
+    context: click.Context,
+    *,
+    file: Path | None,
+    store: Path | None,
+    ledger: Path | None,
+    periods: Path | None,
+    meltano: Path | None,
 ) -> None:
     """Run the pipeline on the working days of a close: plan, next, run, log, fetch, export."""
-    context.obj = _Files(file, store, ledger, meltano)
+    context.obj = Files(file, store, ledger, periods, meltano)
 
 
-def _load(files: _Files) -> tuple[CloseCalendar, Periods]:
+def _load(files: Files) -> tuple[CloseCalendar, Periods]:
     """The calendar and its periods, checked against the project where there is one."""
-    loaded = load_calendar(files.calendar_file())
+    loaded = files.load()
     try:
         project = find_project(Path.cwd())
     except ConfigError:
@@ -163,9 +151,7 @@ def _as_of(first: datetime | None) -> datetime:
     return datetime.now(UTC) if first is None else first.replace(tzinfo=UTC)
 
 
-def _ahead(
-    files: _Files, first: datetime | None, count: int
-) -> tuple[CloseCalendar, list[Planned]]:
+def _ahead(files: Files, first: datetime | None, count: int) -> tuple[CloseCalendar, list[Planned]]:
     loaded, periods = _load(files)
     coming = coming_periods(loaded, periods, _as_of(first), count)
     if not coming:
@@ -179,7 +165,7 @@ def _ahead(
 @click.option("--month", help="Draw this month, such as 2027-01, instead of the table.")
 @_format
 @click.pass_obj
-def plan(files: _Files, count: int, first: datetime | None, month: str | None, form: str) -> None:
+def plan(files: Files, count: int, first: datetime | None, month: str | None, form: str) -> None:
     """Every event of the coming periods as an explicit instant, local and UTC."""
     if month is not None:
         _draw(files, month)
@@ -197,7 +183,7 @@ def plan(files: _Files, count: int, first: datetime | None, month: str | None, f
     click.echo(f"\n{len(planned)} events; fingerprint {fingerprint(planned)[:16]}")
 
 
-def _draw(files: _Files, month: str) -> None:
+def _draw(files: Files, month: str) -> None:
     try:
         first = date.fromisoformat(f"{month}-01")
     except ValueError as error:
@@ -217,7 +203,7 @@ def _draw(files: _Files, month: str) -> None:
 @_from
 @_format
 @click.pass_obj
-def next_events(files: _Files, first: datetime | None, form: str) -> None:
+def next_events(files: Files, first: datetime | None, form: str) -> None:
     """The next instant of each event of each group."""
     loaded, periods = _load(files)
     now = _as_of(first)
@@ -236,7 +222,7 @@ def next_events(files: _Files, first: datetime | None, form: str) -> None:
 @click.option("--follow", is_flag=True, help="Stay and start each event when it is due.")
 @click.option("--wait", is_flag=True, help="Stay until nothing waits for a further attempt.")
 @click.pass_obj
-def run(files: _Files, *, follow: bool, wait: bool) -> None:
+def run(files: Files, *, follow: bool, wait: bool) -> None:
     """Start what is due."""
     if follow and wait:
         message = "--follow stays anyway; leave out --wait"
@@ -263,13 +249,14 @@ def _tell(line: str) -> None:
 @calendar.command()
 @_format
 @click.pass_obj
-def log(files: _Files, form: str) -> None:
+def log(files: Files, form: str) -> None:
     """What became of each event so far, the latest last."""
-    if not files.store.is_file():
-        message = f"there is no {files.store}; no driver has run here yet"
+    kept = files.store_file()
+    if not kept.is_file():
+        message = f"there is no {kept}; no driver has run here yet"
         raise ConfigError(message)
-    name = load_calendar(files.calendar_file()).name
-    with Store(files.store) as store:
+    name = files.load().name
+    with Store(kept) as store:
         records = list(store.records(name).values())
     if form == "json":
         rows = [
@@ -298,9 +285,9 @@ def log(files: _Files, form: str) -> None:
 
 @calendar.command()
 @click.pass_obj
-def fetch(files: _Files) -> None:
+def fetch(files: Files) -> None:
     """Read the fiscal periods from D365 (`periods: {from: d365}`) and keep them in a file."""
-    loaded = load_calendar(files.calendar_file().absolute())
+    loaded = files.load()
     if not isinstance(loaded.source, D365Periods):
         message = f"{loaded.path.name} does not take its periods from D365 (`from: d365`)"
         raise ConfigError(message)
@@ -316,7 +303,7 @@ def fetch(files: _Files) -> None:
     )
 
 
-@calendar.command()
+@calendar.command(help=_EXPORT)
 @click.option("--to", type=click.Choice(["cron", "systemd", "airflow"]), required=True)
 @_count
 @_from
@@ -325,20 +312,39 @@ def fetch(files: _Files) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory to write to; default: print.",
 )
+@click.option("--user", help="systemd: who the runs are; default: you.")
+@click.option(
+    "--environment-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="systemd: file of settings that the service reads.",
+)
+@click.option("--service", help="systemd: only a timer, for this service that is there.")
 @click.pass_obj
-def export(files: _Files, to: str, count: int, first: datetime | None, output: Path | None) -> None:
-    """The plan for cron, systemd or Airflow; each of them calls `calendar run`."""
+def export(
+    files: Files,
+    *,
+    to: str,
+    count: int,
+    first: datetime | None,
+    output: Path | None,
+    user: str | None,
+    environment_file: Path | None,
+    service: str | None,
+) -> None:
+    """The plan for cron, systemd or Airflow."""
+    rules = ServiceRules(user or getpass.getuser(), environment_file, service)
+    if to != "systemd" and (user or environment_file or service):
+        message = "--user, --environment-file and --service belong to `--to systemd`"
+        raise ConfigError(message)
     loaded, planned = _ahead(files, first, count)
     planned = [each for each in planned if each.due > _as_of(first)]
-    project = find_project(Path.cwd())
-    command = Path(sys.argv[0]).resolve()
     made: dict[str, str]
     if to == "cron":
-        made = {f"{loaded.name}.crontab": to_cron(loaded, planned, project, command)}
+        made = {f"{loaded.name}.crontab": to_cron(loaded, planned, files.calling())}
     elif to == "systemd":
-        made = to_systemd(loaded, planned, project, command)
+        made = to_systemd(loaded, planned, files.calling(), rules)
     else:
-        made = {f"close_calendar_{loaded.name}.py": to_airflow(loaded, planned, project, command)}
+        made = {f"close_calendar_{loaded.name}.py": to_airflow(loaded, planned, files.calling())}
     for name, content in made.items():
         if output is None:
             click.echo(f"# {name}\n{content}" if len(made) > 1 else content, nl=len(made) > 1)

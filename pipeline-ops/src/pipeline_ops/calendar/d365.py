@@ -35,7 +35,7 @@ def fetch_periods(
     """Read the calendar's operating periods and replace the kept ones.
 
     Raises:
-        ConfigError: D365 has no such calendar.
+        ConfigError: D365 has no such calendar, or the periods cannot be kept.
         TransientError: the tap failed; its own last line says why. What was kept stays.
         DataError: the tap's output is not whole, or a period of it makes no sense.
     """
@@ -55,8 +55,15 @@ def fetch_periods(
         )
         raise TransientError(message)
     periods = periods_of(source.calendar, answer.stdout.decode().splitlines())
-    source.cache.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(source.cache, write_periods(periods.listed))
+    try:
+        source.cache.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(source.cache, write_periods(periods.listed))
+    except OSError as error:
+        message = (
+            f"{source.cache} cannot be written: {error.strerror}; name another place with "
+            "--periods-file or D365FO_TABLEAU_CALENDAR_PERIODS"
+        )
+        raise ConfigError(message) from error
     return periods
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline_core.errors import ConfigError, TerminatedError
+from pipeline_core.errors import TerminatedError
 from pipeline_core.ledger import Ledger
 from pipeline_core.run_id import uuid7
 from pipeline_ops.calendar.decide import Mark, decide
@@ -96,7 +95,9 @@ class Driver:
         """Find out about abandoned claims, then start what is due, one run after the other.
 
         Raises:
-            ConfigError: a day cannot be found, or the ledger cannot be opened.
+            ConfigError: a day cannot be found.
+            IntegrityError: the ledger was tampered with.
+            PipelineError: the ledger cannot be kept; of the kind that the reason is.
             TerminatedError, KeyboardInterrupt: told to stop; what ran will be started again.
         """
         self._changed = []
@@ -146,6 +147,7 @@ class Driver:
             driver=f"{os.uname().nodename}:{os.getpid()}",
         )
         with self._ledger(claim.run_id or "") as ledger:
+            ledger.verify()  # nothing is started on a record that was tampered with
             self._store.put(claim, self._now())
             ledger.append(
                 _INTENT,
@@ -210,11 +212,7 @@ class Driver:
         self._tell(describe(record))
 
     def _ledger(self, run_id: str) -> Ledger:
-        try:
-            return Ledger(self._ledger_path, run_id=run_id, actor=ACTOR)
-        except (OSError, sqlite3.Error) as error:
-            message = f"the ledger {self._ledger_path} cannot be opened: {error}"
-            raise ConfigError(message) from error
+        return Ledger(self._ledger_path, run_id=run_id, actor=ACTOR)
 
 
 def describe(record: Record) -> str:

@@ -35,6 +35,9 @@ class Place:
         file: ``close_calendar.yml``.
         project: Directory of ``meltano.yml``.
         store: SQLite file of what became of each event; the lock and outcomes lie beside it.
+        ledger: The audit ledger.
+        meltano: The executable.
+        periods: Where periods fetched from D365 are kept, where not as the calendar says.
     """
 
     file: Path
@@ -42,6 +45,7 @@ class Place:
     store: Path
     ledger: Path
     meltano: Path
+    periods: Path | None = None
 
 
 def run_once(place: Place, tell: Callable[[str], None]) -> Round:
@@ -52,7 +56,7 @@ def run_once(place: Place, tell: Callable[[str], None]) -> Round:
         ConfigError: the calendar or the project is wrong.
         TransientError: a file that keeps the record cannot be written.
     """
-    calendar = load_calendar(place.file)
+    calendar = load_calendar(place.file, periods_file=place.periods)
     check_blocks(calendar, place.project)
     periods = calendar.source.read()
     beside = place.store.parent / f"{place.store.stem}-{calendar.name}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline_ops.calendar import scalars
 from pipeline_ops.calendar.lines import Value, nearest, read_yaml
 from pipeline_ops.calendar.moments import Moment
-from pipeline_ops.calendar.periods_setting import read_source
+from pipeline_ops.calendar.periods_setting import D365Periods, read_source
 from pipeline_ops.calendar.settings import CloseCalendar, DriverRules, EventRule, Group
 from pipeline_ops.calendar.workdays import WorkingDays
 from pipeline_ops.calendar.workdays_setting import read_days
@@ -50,8 +50,12 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _catch_up = scalars.one_of("latest", "all")
 
 
-def load_calendar(path: Path) -> CloseCalendar:
+def load_calendar(path: Path, *, periods_file: Path | None = None) -> CloseCalendar:
     """Read and check the file; opens no other one.
+
+    Args:
+        path: ``close_calendar.yml``.
+        periods_file: Where periods fetched from D365 are kept, whatever the file says.
 
     Raises:
         ConfigError: names the line, the name and what to write there.
@@ -68,10 +72,13 @@ def load_calendar(path: Path) -> CloseCalendar:
         events=_events(given["events"], {}, defaults),
         environment=given["environment"].text() if "environment" in given else None,
     )
+    source = read_source(given["periods"], path.parent)
+    if periods_file is not None and isinstance(source, D365Periods):
+        source = replace(source, cache=periods_file)
     return CloseCalendar(
         name=given["calendar"].parsed(scalars.name) if "calendar" in given else "close",
         starts=given["starts"].parsed(scalars.day) if "starts" in given else None,
-        source=read_source(given["periods"], path.parent),
+        source=source,
         groups=_groups(given["groups"], base, defaults) if "groups" in given else (base,),
         driver=driver,
         path=path,

@@ -135,6 +135,9 @@ class Care:
             else:
                 truth = look(session, incident.datasource, incident.happened)
                 self._judged(session, incident, truth)
+            self._store.run(
+                "UPDATE incident SET troubles = 0 WHERE seq = ? AND troubles > 0", incident.seq
+            )
         except PipelineError as error:
             self._trouble(incident, error)
 
@@ -325,14 +328,15 @@ class Care:
 
     def _trouble(self, incident: Incident, error: PipelineError) -> None:
         """The server could not be asked: later again, for as long as it takes."""
-        row = self._store.row("SELECT state, looks FROM incident WHERE seq = ?", incident.seq)
+        row = self._store.row("SELECT state, troubles FROM incident WHERE seq = ?", incident.seq)
         if row is None or row[0] == "closed":
             return
-        looks = row[1] + 1
-        wait_s = min(_LONGEST_TROUBLE_S, _TROUBLE_S * 2.0 ** min(looks - 1, 30))
+        # Not `looks`: a server that did not answer has not said that it knows of nothing.
+        troubles = row[1] + 1
+        wait_s = min(_LONGEST_TROUBLE_S, _TROUBLE_S * 2.0 ** min(troubles - 1, 30))
         with self._store.writing() as store:
-            self._set(incident, looks=looks, next_at=self._clock() + wait_s)
-            if looks == _TELL_AFTER:
+            self._set(incident, troubles=troubles, next_at=self._clock() + wait_s)
+            if troubles == _TELL_AFTER:
                 self._outbox.put(
                     store,
                     kind="refresh_failed",

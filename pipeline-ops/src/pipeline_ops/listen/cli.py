@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,9 @@ from pipeline_core.errors import ConfigError
 from pipeline_ops.extras import needs_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline_ops.listen.inbox import Inbox
     from pipeline_ops.listen.settings import ListenSettings
 
 _HELP = """Take calls of Tableau and D365 F&O, and act on them. Runs until SIGTERM.
@@ -109,15 +113,7 @@ def check(config_path: Path) -> None:
 @click.pass_obj
 def events(config_path: Path, *, last: int, output_format: str, seq: int | None) -> None:
     """The latest events of the inbox, the latest last: what came and what became of it."""
-    settings = load_settings(config_path)
-    with needs_extra("listen"):
-        from pipeline_ops.listen.inbox import Inbox  # noqa: PLC0415
-        from pipeline_ops.listen.store import Store  # noqa: PLC0415
-    if not settings.inbox_path.is_file():
-        message = f"there is no inbox at {settings.inbox_path}; the service has not run yet"
-        raise ConfigError(message)
-    with Store(settings.inbox_path) as store:
-        inbox = Inbox(store)
+    with _inbox(config_path) as inbox:
         found = inbox.latest(last) if seq is None else inbox.get([seq])
     if seq is not None:
         if not found:
@@ -136,6 +132,43 @@ def events(config_path: Path, *, last: int, output_format: str, seq: int | None)
             f"{one.seq:>6}  {at[:19].replace('T', ' ')}  {one.sender:10}  {one.state:9}"
             f"  {_plain(one.kind)}{times}  {_plain(one.note)}"
         )
+
+
+@listen.command()
+@click.argument("seqs", metavar="NUMBER...", nargs=-1, type=int)
+@click.option("--set-aside", is_flag=True, help="All that are set aside and can be read.")
+@click.pass_obj
+def redo(config_path: Path, *, seqs: tuple[int, ...], set_aside: bool) -> None:
+    """Take events up again that were set aside or ignored, by their numbers in `listen events`.
+
+    A service at work takes them up within half a minute, by the settings of today. What D365
+    resends has the same id, so it is known and starts nothing.
+    """
+    if bool(seqs) == set_aside:
+        message = "name the numbers of events, or give --set-aside for all that are set aside"
+        raise ConfigError(message)
+    with _inbox(config_path) as inbox:
+        chosen = list(dict.fromkeys(seqs)) if seqs else inbox.set_aside()
+        inbox.redo(chosen)
+    click.echo(f"{len(chosen)} event{'' if len(chosen) == 1 else 's'} will be taken up again")
+
+
+@contextmanager
+def _inbox(config_path: Path) -> Iterator[Inbox]:
+    """The inbox that the settings name.
+
+    Raises:
+        ConfigError: there is none yet.
+    """
+    settings = load_settings(config_path)
+    with needs_extra("listen"):
+        from pipeline_ops.listen.inbox import Inbox  # noqa: PLC0415
+        from pipeline_ops.listen.store import Store  # noqa: PLC0415
+    if not settings.inbox_path.is_file():
+        message = f"there is no inbox at {settings.inbox_path}; the service has not run yet"
+        raise ConfigError(message)
+    with Store(settings.inbox_path) as store:
+        yield Inbox(store)
 
 
 def _plain(text: str) -> str:

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline_core.errors import ConfigError
 from pipeline_core.run_id import uuid7
-from pipeline_ops.listen.events import TEST
+from pipeline_ops.listen.events import TEST, UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -100,6 +101,31 @@ class Inbox:
         for seq in seqs:
             self._store.run("UPDATE event SET state = ?, note = ? WHERE seq = ?", state, note, seq)
 
+    def redo(self, seqs: Iterable[int]) -> None:
+        """Make settled events new again; all of them or none.
+
+        The way for what was set aside or ignored: a sender that sends it once more sends it under
+        the same key, which is known.
+
+        Raises:
+            ConfigError: one is not there, cannot be read, waits anyway, or is done.
+        """
+        with self._store.writing():
+            for seq in seqs:
+                found = self.get([seq])
+                why = _not_to_redo(found[0]) if found else "is not in the inbox"
+                if why is not None:
+                    message = f"event {seq} {why}; nothing was changed, see `listen events`"
+                    raise ConfigError(message)
+                self.mark([seq], NEW, "again")
+
+    def set_aside(self) -> list[int]:
+        """Numbers of all that are set aside and can be read."""
+        rows = self._store.rows(
+            "SELECT seq FROM event WHERE state = ? AND kind != ? ORDER BY seq", ASIDE, UNREADABLE
+        )
+        return [row[0] for row in rows]
+
     def forget(self, before: float) -> int:
         """Drop settled events that came before an instant; returns how many."""
         return self._store.run(
@@ -118,6 +144,16 @@ class Inbox:
         """
         with self._store.writing():
             pass
+
+
+def _not_to_redo(event: Kept) -> str | None:
+    if event.kind == UNREADABLE:
+        return "cannot be read: it would be set aside again"
+    if event.state in (NEW, WAITING):
+        return "waits already"
+    if event.state == DONE:
+        return f"is done ({event.note}); `d365fo-tableau run` runs a pipeline once more"
+    return None
 
 
 def _kept(rows: Sequence[object]) -> list[Kept]:

@@ -23,9 +23,11 @@ from pipeline_ops.listen.inbox import ASIDE, DONE, WAITING, Inbox
 from pipeline_ops.listen.log import LOG, fields
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pipeline_ops.listen.alerts import Outbox
+    from pipeline_ops.listen.inbox import Kept
     from pipeline_ops.listen.settings import ListenSettings, Pipeline
     from pipeline_ops.listen.store import Store
 
@@ -39,8 +41,8 @@ _PATIENCE_S = 60.0
 
 _LOOK_EVERY_S = 0.5
 
-#: An event id is told; of hundreds, the first and their number.
-_MOST_IDS = 200
+#: Event ids in one row of the ledger; further ones are in further rows.
+_IDS_A_ROW = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +155,8 @@ class Pipelines:
                         pipeline.name,
                         seq,
                     )
-            events = self._inbox.get(waiting.seqs)
-            with self._ledger(run_id) as ledger:
-                intent = ledger.append(
-                    "listen.run.intent",
-                    pipeline=pipeline.name,
-                    events=[event.key for event in events][:_MOST_IDS],
-                    event_count=len(events),
-                    kinds=sorted({event.kind for event in events}),
-                ).seq
+            intent = self._announce(pipeline, run_id, self._inbox.get(waiting.seqs))
+            events = waiting.seqs
             self._store.run("UPDATE run SET intent = ? WHERE run_id = ?", intent, run_id)
             begun = _Flight(run_id, pipeline.name, now, intent)
             try:
@@ -179,6 +174,23 @@ class Pipelines:
                 self._failed(pipeline, begun, f"it was not begun: {error}", None, now)
                 return
         LOG.info("run begun", extra=fields(pipeline=pipeline.name, run=run_id, events=len(events)))
+
+    def _announce(self, pipeline: Pipeline, run_id: str, events: Sequence[Kept]) -> int:
+        """Write down what a run is for: every event's id."""
+        keys = [event.key for event in events]
+        with self._ledger(run_id) as ledger:
+            intent = ledger.append(
+                "listen.run.intent",
+                pipeline=pipeline.name,
+                events=keys[:_IDS_A_ROW],
+                event_count=len(keys),
+                kinds=sorted({event.kind for event in events}),
+            ).seq
+            for start in range(_IDS_A_ROW, len(keys), _IDS_A_ROW):
+                ledger.append(
+                    "listen.run.events", intent=intent, events=keys[start : start + _IDS_A_ROW]
+                )
+        return intent
 
     def _follow(self, pipeline: Pipeline, found: _Flight, now: float) -> float | None:
         child = self._children.get(pipeline.name)

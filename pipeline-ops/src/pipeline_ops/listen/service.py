@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from pipeline_core.errors import BusyError
+from pipeline_core.errors import BusyError, PipelineError
 from pipeline_core.ledger import Ledger
 from pipeline_core.run_id import current_run_id
 from pipeline_ops.extras import needs_extra
@@ -93,6 +93,10 @@ class Loop:
             try:
                 next_at = self._step(now)
                 self.trouble = ""
+            except PipelineError as error:  # such as a ledger on a full disk
+                self.trouble = f"{self.name}: {type(error).__name__}"
+                LOG.error("work is held up", extra=fields(loop=self.name, why=error))
+                next_at = now + _AFTER_DEFECT_S
             except Exception as error:  # noqa: BLE001 - this thread's outermost edge: it must not end unseen
                 self.trouble = f"{self.name}: {type(error).__name__}"
                 LOG.exception("defect", extra=fields(loop=self.name))

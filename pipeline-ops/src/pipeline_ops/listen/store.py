@@ -68,7 +68,8 @@ CREATE TABLE IF NOT EXISTS incident (
   asked_at REAL,
   intent INTEGER,
   told INTEGER NOT NULL DEFAULT 0,
-  note TEXT NOT NULL DEFAULT ''
+  note TEXT NOT NULL DEFAULT '',
+  troubles INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS one_open ON incident (datasource) WHERE state != 'closed';
 CREATE TABLE IF NOT EXISTS alert (
@@ -106,9 +107,19 @@ class Store:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
+            self._add_what_is_new()
         except (OSError, sqlite3.Error) as error:
             message = f"the inbox {path} cannot be opened: {error}; correct state_dir"
             raise ConfigError(message) from error
+
+    def _add_what_is_new(self) -> None:
+        """Columns that a file of an earlier version does not have."""
+        with self.writing():
+            columns = {row[1] for row in self._db.execute("PRAGMA table_info(incident)")}
+            if "troubles" not in columns:
+                self._db.execute(
+                    "ALTER TABLE incident ADD COLUMN troubles INTEGER NOT NULL DEFAULT 0"
+                )
 
     @contextmanager
     def writing(self) -> Iterator[Self]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pipeline_core.errors import ConfigError, IntegrityError
+from pipeline_core.errors import ConfigError, IntegrityError, PipelineError
 from pipeline_core.ledger import Ledger
 from pipeline_ops.status.history import History, quoted, read_history
 from pipeline_ops.status.model import (
@@ -87,16 +87,15 @@ def _history(ledger_path: Path) -> tuple[History, str, bool]:
         told = f"There is no ledger at {ledger_path}: runs and failures are not known."
         return History(), told, False
     try:
-        with Ledger(ledger_path, run_id="status", actor="d365fo-tableau") as ledger:
+        with Ledger.reading(ledger_path) as ledger:
             history = read_history(ledger.events())
             try:
                 rows = ledger.verify()
             except IntegrityError as error:
                 return history, f"{ledger_path}: {error}.", True
-    except (sqlite3.Error, ValueError) as error:
-        told = (
-            f"The ledger {ledger_path} cannot be read ({error}): runs and failures are not known."
-        )
+    except (PipelineError, sqlite3.Error, ValueError) as error:
+        why = error.__cause__ or error
+        told = f"The ledger {ledger_path} cannot be read ({why}): runs and failures are not known."
         return History(), told, True
     return history, f"{ledger_path}: {rows:,} events, hash chain unbroken.", False
 
