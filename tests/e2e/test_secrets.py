@@ -62,8 +62,8 @@ class Watch:
         return thread
 
     def _look(self, root: psutil.Process) -> None:
-        while root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
-            for process in (root, *root.children(recursive=True)):
+        while family := _family(root):
+            for process in family:
                 for name in ("environ", "cmdline"):
                     try:
                         content = Path(f"/proc/{process.pid}/{name}").read_bytes()
@@ -74,6 +74,16 @@ class Watch:
                         self.seen[program] = self.seen.get(program, 0) + 1
                     self.found += [f"{name} of {program}" for n in self.needles if n in content]
             time.sleep(0.02)
+
+
+def _family(root: psutil.Process) -> list[psutil.Process]:
+    """The process and what it has started; nothing once it has ended."""
+    try:
+        if root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
+            return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:  # between two of these questions
+        pass
+    return []
 
 
 @dataclass

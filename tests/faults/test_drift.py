@@ -17,6 +17,7 @@ from contoso_sandbox.faults import (
     renamed_column,
 )
 from pipeline_core.errors import DataError
+from pipeline_core.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,17 @@ DATES = {
 def test_t18_a_new_column_waits_for_the_next_discovery(bench: Bench, way: Way) -> None:
     """It has no schema yet; the records stay as they were announced."""
     added = added_column("NewInThisUpdate", "canary-in-a-row-3307")
-    bench.survives(way, Fault(added, on=pages_of(way.entity_set), nth=range(2, 99)))
+    ledger = bench.tmp_path / "ledger.db"
+    bench.survives(
+        way, Fault(added, on=pages_of(way.entity_set), nth=range(2, 99)), ledger_path=str(ledger)
+    )
+    told = [r.getMessage() for r in bench.caplog.records if "discovery again" in r.getMessage()]
+    assert len(told) == 1
+    assert f"{way.entity_set}: the environment has columns that are not read" in told[0]
+    assert "NewInThisUpdate" in told[0]
+    with Ledger.reading(ledger) as book:
+        (event,) = book.events(prefix="columns.new")
+    assert event.body == {"stream": way.entity_set, "columns": ["NewInThisUpdate"]}
 
 
 CHANGES: dict[str, Callable[[Way], Action]] = {

@@ -1,7 +1,8 @@
 """The command killed, told to stop, interrupted, or left by its reader, at any moment (T20).
 
 After each end the same run is begun again from the last STATE that had been written. What a target
-keeps of the first run up to that STATE, and the second run, must be the books.
+keeps of the first run up to that STATE, and the second run, must be the books. One way is a run of
+changes, after a first one that came to its end. ``KILL_TRIALS`` says how many ends a way meets.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.faults.books import Keeper, books, check_figures
 from tests.faults.conftest import FORBIDDEN, PAGE_SIZE, plant_canaries
-from tests.faults.ways import CURSOR, FIRST, FULL, HIGH_WATER, MIDDLE, SCAN
+from tests.faults.ways import CURSOR, FIRST, FULL, HIGH_WATER, MIDDLE, RESCAN, SCAN, WAYS
 from tests.tap.conftest import Output, settings_for
 
 from contoso_sandbox.contoso import Contoso
@@ -40,6 +41,11 @@ COMMAND = str(Path(sys.executable).with_name("tap-d365fo"))
 _PAGE_S = 0.02
 
 _SEED = 20261124
+
+#: Ends of each way; so many let every way meet every end.
+_FEWEST = 6
+
+TRIALS = len(WAYS) * max(_FEWEST, int(os.environ.get("KILL_TRIALS", "0")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +87,14 @@ class Trial:
         return f"T20 {self.number}: {self.how}, {self.way.name}, page {self.page}"
 
 
-def trials() -> list[Trial]:
-    """25 ends, all from one seed."""
+def trials(count: int) -> list[Trial]:
+    """So many ends, all from one seed; five of them are one of each way."""
     chance = random.Random(_SEED)  # noqa: S311 - repeatable
-    pages = {FULL.name: 4, CURSOR.name: 4, HIGH_WATER.name: 5, SCAN.name: 4}
+    pages = {FULL.name: 4, CURSOR.name: 4, HIGH_WATER.name: 5, SCAN.name: 4, RESCAN.name: 5}
     found = []
-    for number in range(25):
-        way = (FULL, CURSOR, HIGH_WATER, SCAN)[number % 4]
-        how = ("KILL", "TERM", "INT", "closed", "KILL")[number % 5]
+    for number in range(count):
+        way = WAYS[number % 5]
+        how = ("KILL", "TERM", "INT", "closed", "KILL")[(number + number // 5) % 5]
         page = chance.randint(1, pages[way.name])
         found.append(Trial(number, way, how, page, chance.uniform(0, 2 * _PAGE_S)))
     return found
@@ -96,7 +102,7 @@ def trials() -> list[Trial]:
 
 @pytest.fixture(scope="module")
 def box(contoso_home: Callable[[float, int], Path]) -> Iterator[Contoso]:
-    """A box of this module alone, whose rows stay where they are."""
+    """A box of this module alone; a run of changes changes some rows, and takes a few away."""
     with Contoso.start(contoso_home(0.05, 7), page_size=PAGE_SIZE) as running:
         plant_canaries(running)
         yield running
@@ -113,12 +119,23 @@ def healthy(box: Contoso) -> Iterator[None]:
 class Command:
     """The installed command, running; its output is read as it comes."""
 
-    def __init__(self, box: Contoso, tmp_path: Path, config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        box: Contoso,
+        tmp_path: Path,
+        config: dict[str, Any],
+        state: dict[str, Any] | None = None,
+    ) -> None:
         self._box = box
         path = tmp_path / "config.json"
         path.write_text(json.dumps(config))
+        command = [COMMAND, "--config", str(path)]
+        if state is not None:
+            given = tmp_path / "state.json"
+            given.write_text(json.dumps(state))
+            command += ["--state", str(given)]
         self._process = subprocess.Popen(
-            [COMMAND, "--config", str(path)],
+            command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={"PATH": "", "TAP_D365FO_LOGLEVEL": "DEBUG"},
@@ -160,12 +177,13 @@ def as_a_shell_has_it(code: int) -> int:
     return 128 + signal.SIGINT if code == -signal.SIGINT else code
 
 
-@pytest.mark.parametrize("trial", trials(), ids=str)
+@pytest.mark.parametrize("trial", trials(TRIALS), ids=str)
 def test_t20_the_next_run_goes_on_from_what_was_written(
     box: Contoso, new_bench: Callable[[Contoso], Bench], tmp_path: Path, trial: Trial
 ) -> None:
     way = trial.way
     config = settings_for(box, **way.settings(tmp_path))
+    sent, state = before_it(way, new_bench(box), tmp_path) if way.later else ([], None)
     started = threading.Event()
     commands: list[Command] = []
 
@@ -178,22 +196,44 @@ def test_t20_the_next_run_goes_on_from_what_was_written(
     box.d365.faults.add(
         Fault(before(end), on=pages, nth=trial.page), Fault(delay(_PAGE_S), on=pages)
     )
-    commands.append(Command(box, tmp_path, config))
+    commands.append(Command(box, tmp_path, config, state))
     started.set()
     first = commands[0].wait()
     box.d365.faults.clear()
     check_figures(first.output.messages)
     check_end(trial, first)
-    second = new_bench(box).run(way.settings(tmp_path), first.state)
+    second = new_bench(box).run(way.settings(tmp_path), first.state or state)
     assert second.error is None
     expected = books(box, way.entity_set)
     # All that was written; and only what the last STATE claims, as a target keeps it that throws
     # the rest away.
     for messages in (first.output.messages, up_to_the_last_state(first.output)):
         keeper = Keeper(box)
+        keeper.take(sent)
         keeper.take(messages)
         keeper.take(second.output.messages)
         assert keeper.rows(way.entity_set) == expected, trial
+
+
+def before_it(
+    way: Way, bench: Bench, tmp_path: Path
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What a run sent that came to its end, and its state; then rows changed, came and went."""
+    first = bench.run(way.settings(tmp_path))
+    assert first.error is None
+    way.touch(bench.contoso, rows=40)
+    name = way.entity_set
+    with bench.contoso.world.cursor() as cursor:
+        # Those that went before another trial come back, so there are always as many rows.
+        cursor.execute(f'CREATE TABLE IF NOT EXISTS away AS SELECT * FROM "{name}" LIMIT 0')  # noqa: S608
+        cursor.execute(
+            f'CREATE OR REPLACE TEMP TABLE leaving AS SELECT * FROM "{name}" '  # noqa: S608
+            f"WHERE {way.own_rows} ORDER BY hash(__rec_id + 1) LIMIT 2"
+        )
+        cursor.execute(f'INSERT INTO "{name}" SELECT * FROM away')  # noqa: S608
+        cursor.execute("CREATE OR REPLACE TABLE away AS SELECT * FROM leaving")
+        cursor.execute(f'DELETE FROM "{name}" WHERE __rec_id IN (SELECT __rec_id FROM away)')  # noqa: S608
+    return first.output.messages, first.state
 
 
 def up_to_the_last_state(output: Output) -> list[dict[str, Any]]:
@@ -222,10 +262,11 @@ def check_end(trial: Trial, ended: Ended) -> None:
 
 def test_t20_the_trials_hit_the_middle_of_runs() -> None:
     """The table is what it says: every way and every end, at several pages."""
-    made = trials()
-    assert len(made) == 25
+    made = trials(len(WAYS) * _FEWEST)
+    assert len(made) == 30
     assert min(Counter(t.how for t in made).values()) >= 5
     assert min(Counter(t.way.name for t in made).values()) >= 6
+    assert len({(t.way.name, t.how) for t in made}) == 5 * 4
     assert len({t.page for t in made}) == 5
 
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.faults.ways import CURSOR, FIRST, FULL, HIGH_WATER, LAST, MIDDLE, WAYS, spots, ways
+from tests.faults.ways import (
+    CURSOR,
+    FIRST,
+    FULL,
+    HIGH_WATER,
+    LAST,
+    MIDDLE,
+    SCAN,
+    WAYS,
+    spots,
+    ways,
+)
 
 from contoso_sandbox.faults import Fault, before, pages_of, server_error, throttled
 from pipeline_core.errors import TransientError
+from tap_d365fo.access.deadline import RunDeadline
+from tap_d365fo.access.throttle import Throttle
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Bench
@@ -20,6 +35,11 @@ if TYPE_CHECKING:
 
 #: Long enough for the HTTP dates of a test to lie ahead, whatever the machine does meanwhile.
 _SERVER_NOW = datetime(2026, 3, 29, 1, 59, 50, tzinfo=UTC)
+
+#: In which a request that was under way is answered, and a worker without manners asks again.
+_UNDER_WAY_S = 0.4
+
+_WATCHDOG_S = 20.0
 
 
 @spots("T01")
@@ -32,15 +52,33 @@ def test_t01_a_throttled_page_is_asked_for_again_after_the_named_wait(
     assert again.at - struck.at >= 3
 
 
-def test_t01_all_workers_wait_when_one_is_told_to(bench: Bench) -> None:
-    """Those whose request was under way may still be answered; nobody begins another one."""
+def test_t01_all_workers_wait_when_one_is_told_to(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those whose request was under way may still be answered; nobody begins another one.
+
+    The wait of the worker that is told to lasts a moment here, in which the others could ask.
+    """
     sets = ["VendorGroups", "VendorsV2", "PurchaseOrderLinesV2", "VendTransBiEntities"]
-    fault = Fault(throttled(60), on="VendorsV2", nth=2)
-    bench.contoso.d365.faults.add(fault)
-    assert bench.run({"entities": sets, "max_concurrency": 4}).error is None
-    struck = bench.after("answer 429")[0]
-    meanwhile = [a for a in bench.after("answer 429") if 1 < a.at - struck.at < 60]
-    assert meanwhile == []
+    begun, skip = threading.Lock(), bench.clock.sleep
+    over = threading.Event()
+    meanwhile: list[int] = []
+
+    def wait(seconds: float) -> None:
+        if begun.acquire(blocking=False):
+            time.sleep(_UNDER_WAY_S)
+            before = len(bench.data())
+            time.sleep(_UNDER_WAY_S)
+            meanwhile.append(len(bench.data()) - before)
+            over.set()
+        assert over.wait(_WATCHDOG_S)
+        skip(seconds)
+
+    monkeypatch.setattr(bench.clock, "sleep", wait)
+    bench.contoso.d365.faults.add(Fault(throttled(60), on="PurchaseOrderLinesV2", nth=1))
+    whole = bench.run({"entities": sets, "max_concurrency": 4})
+    assert whole.error is None
+    assert meanwhile == [0]
 
 
 @pytest.mark.parametrize(
@@ -186,3 +224,27 @@ def test_t04_all_partitions_share_the_time_of_the_run(bench: Bench) -> None:
 def test_t04_an_answer_that_is_late_is_no_failure(bench: Bench) -> None:
     slow = Fault(before(lambda _: bench.clock.sleep(250)), on=pages_of(FULL.entity_set))
     bench.survives(FULL, slow)
+
+
+@pytest.mark.parametrize("way", [pytest.param(w, id=f"T04 {w.name}") for w in (FULL, SCAN)])
+def test_t04_the_run_ends_at_its_deadline_though_every_page_comes(bench: Bench, way: Way) -> None:
+    """Slow pages, none of which fails: the limit is of the run, not of its waits."""
+    slow = Fault(before(lambda _: bench.clock.sleep(250)), on=pages_of(way.entity_set))
+    begun = bench.clock.monotonic()
+    run, _ = bench.run_way(way, slow, run_timeout=700)
+    assert isinstance(run.error, TransientError)
+    assert "run_timeout (700 s) is over" in str(run.error)
+    assert bench.clock.monotonic() - begun < 700 + 250
+
+
+def test_t01_a_wait_of_all_workers_ends_with_the_run(bench: Bench) -> None:
+    """Who finds the others waiting does not wait longer than the run may last."""
+    deadline = RunDeadline(60, monotonic=bench.clock.monotonic, now=bench.clock.now)
+    throttle = Throttle(
+        4, monotonic=bench.clock.monotonic, sleep=bench.clock.sleep, deadline=deadline
+    )
+    throttle.refused(250)
+    with pytest.raises(TransientError, match="no time to wait") as failed, throttle.slot():
+        pass
+    assert bench.clock.slept == []
+    assert failed.value.retry_at is not None

@@ -121,6 +121,14 @@ def test_t06_a_refusal_is_not_asked_about_again(
     assert bench.data() == []
 
 
+def test_t06_a_wait_for_a_token_ends_with_the_run(bench: Bench) -> None:
+    bench.contoso.entra_faults.add(Fault(server_error(503, retry_after=250), on=TOKEN))
+    run = bench.run(FULL.settings(bench.tmp_path, run_timeout=60))
+    assert isinstance(run.error, TransientError)
+    assert "run_timeout leaves no time to wait" in str(run.error)
+    assert bench.clock.slept == []
+
+
 OUT_OF_ORDER = [
     *(pytest.param(server_error(s), id=f"T06 {s}") for s in (500, 502, 504)),
     pytest.param(answer(429), id="T06 429"),

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from contoso_sandbox.model import EntitySet
 
+#: What marks a deletion in a record.
+DELETED_AT = "_sdc_deleted_at"
+
 
 class Store(Protocol):
     """A target and where it writes."""
@@ -77,7 +80,8 @@ class Tables:
         """All rows of the table: the target has merged them itself."""
         del incremental
         names = [p.name for p in entity_set.properties]
-        query = sql.SQL("SELECT {} FROM {}").format(
+        # ``hard_delete`` is for what a new version does not hold; a deletion record marks its row.
+        query = sql.SQL("SELECT {} FROM {} WHERE _sdc_deleted_at IS NULL").format(
             sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier("erp", entity_set.name)
         )
         with psycopg.connect(
@@ -112,13 +116,15 @@ class JsonLines:
         """The runs laid over one another."""
         names = [p.name for p in entity_set.properties]
         convert = [_FROM_JSON.get(p.ax_type, _same) for p in entity_set.properties]
-        runs = []
+        runs, gone = [], []
         for file in sorted(self.folder.glob(f"*/{entity_set.name}.jsonl")):
             lines = file.read_text("utf-8").split("\n")
             records = [json.loads(line, parse_float=Decimal) for line in lines if line]
-            assert all(record.keys() == set(names) for record in records), file
-            runs.append([_typed(names, convert, record.values()) for record in records])
-        return _laid_over(runs, entity_set.key, incremental=incremental)
+            living = [record for record in records if not record.get(DELETED_AT)]
+            assert all(record.keys() == set(names) for record in living), file
+            gone.append([record for record in records if record.get(DELETED_AT)])
+            runs.append([_typed(names, convert, record.values()) for record in living])
+        return _laid_over(runs, gone, entity_set.key, incremental=incremental)
 
     def as_it_must_be(self, books: Rows) -> Rows:
         """JSON can express all of it."""
@@ -127,9 +133,14 @@ class JsonLines:
 
 @dataclass(frozen=True, slots=True)
 class CsvFiles:
-    """meltanolabs-target-csv: one file a stream, which every run replaces."""
+    """meltanolabs-target-csv: one file a stream, which every run replaces.
+
+    Attributes:
+        tells_deletions: Keep the columns ``_sdc_…``; without them a deletion is a row with a key.
+    """
 
     folder: Path
+    tells_deletions: bool = False
 
     @property
     def command(self) -> Path:
@@ -140,19 +151,24 @@ class CsvFiles:
         """A folder a run, which the target wants to find."""
         folder = self.folder / str(run)
         folder.mkdir(parents=True)
-        return {"output_path": str(folder)}
+        return {"output_path": str(folder), "add_record_metadata": self.tells_deletions}
 
     def rows(self, entity_set: EntitySet, *, incremental: bool) -> Rows:
         """The runs laid over one another."""
         names = [p.name for p in entity_set.properties]
         convert = [_or_none(_FROM_TEXT.get(p.ax_type, str)) for p in entity_set.properties]
-        runs = []
+        runs, gone = [], []
         for file in sorted(self.folder.glob(f"*/{entity_set.name}.csv")):
             with file.open(encoding="utf-8", newline="") as text:
                 table = csv.DictReader(text)
-                assert set(table.fieldnames or ()) == set(names), file
-                runs.append([_typed(names, convert, (r[n] for n in names)) for r in table])
-        return _laid_over(runs, entity_set.key, incremental=incremental)
+                own = {n for n in table.fieldnames or () if not n.startswith("_sdc_")}
+                assert own == set(names), file
+                assert (own == set(table.fieldnames or ())) is not self.tells_deletions
+                records = list(table)
+            living = [record for record in records if not record.get(DELETED_AT)]
+            gone.append([record for record in records if record.get(DELETED_AT)])
+            runs.append([_typed(names, convert, (r[n] for n in names)) for r in living])
+        return _laid_over(runs, gone, entity_set.key, incremental=incremental)
 
     def as_it_must_be(self, books: Rows) -> Rows:
         """CSV has one way to write an empty text and no value at all."""
@@ -163,14 +179,20 @@ class CsvFiles:
 
 
 def _laid_over(
-    runs: list[list[dict[str, Any]]], key: tuple[str, ...], *, incremental: bool
+    runs: list[list[dict[str, Any]]],
+    gone: list[list[dict[str, Any]]],
+    key: tuple[str, ...],
+    *,
+    incremental: bool,
 ) -> Rows:
     """Rows as a consumer of files sees them; within one run no key comes twice."""
     each = [by_key(rows, key) for rows in runs]
     if not incremental:
         return each[-1]
     merged: Rows = {}
-    for rows in each:
+    for rows, deleted in zip(each, gone, strict=True):
+        for row in deleted:
+            del merged[tuple(row[name] for name in key)]
         merged |= rows
     return merged
 

@@ -98,11 +98,11 @@ class FakeTokens:
         self.number = 1
         self._on_renew = on_renew
 
-    def token(self) -> str:
+    def token(self, _deadline: object = None) -> str:
         """The current token."""
         return f"token-{self.number}"
 
-    def renew(self, refused: str) -> None:
+    def renew(self, refused: str, _deadline: object = None) -> None:
         """Count up, as the provider fetches a new one."""
         assert refused == self.token()
         self.number += 1

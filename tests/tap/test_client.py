@@ -206,7 +206,7 @@ def test_a_slow_answer_ends_at_the_request_timeout() -> None:
     """``requests`` counts per receive; one byte now and then would keep it waiting [T11]."""
     clock = FakeClock(each_look_s=301)
     with pytest.raises(TransientError, match="no whole answer within request_timeout"):
-        fetch(*[OK] * 8, clock=clock)
+        fetch(*[OK] * 8, clock=clock, run_timeout_s=10 * 8 * 301)
 
 
 def test_messages_hold_no_query_no_token_and_no_body(caplog: pytest.LogCaptureFixture) -> None:

@@ -202,6 +202,52 @@ def test_a_company_that_is_locked_away_does_not_vanish(
         run_tap(config, state=first.states[-1])
 
 
+@pytest.mark.parametrize(
+    "then", [{}, {"filter": "Voucher ne ''"}], ids=["as before", "everything is read again"]
+)
+@pytest.mark.parametrize(
+    "by",
+    [
+        pytest.param({}, id="cursor"),
+        pytest.param({"replication_key": "SourceKey"}, id="high_water"),
+        pytest.param({"replication": "etag_scan"}, id="etag_scan"),
+        pytest.param({"replication": "full"}, id="full"),
+    ],
+)
+def test_no_strategy_takes_a_company_that_is_locked_away_for_an_empty_one(  # noqa: PLR0917
+    new_contoso: Callable[..., Contoso],
+    run_tap: RunTap,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    by: dict[str, str],
+    then: dict[str, str],
+) -> None:
+    contoso = new_contoso()
+    stream = "VendTransBiEntities"
+    config = settings_for(
+        contoso, entities=[stream], companies=["usmf", "demf"], snapshot_path=str(tmp_path)
+    )
+    first = run_tap({**config, "entity_settings": {stream: by}})
+    contoso.world.cursor().execute(f'DELETE FROM "{stream}" WHERE lower("dataAreaId") = \'demf\'')  # noqa: S608
+    capsys.readouterr()
+    with pytest.raises(ConfigError, match="sees nothing of that company"):
+        run_tap({**config, "entity_settings": {stream: by | then}}, state=first.states[-1])
+    assert not Output(capsys.readouterr().out).of("ACTIVATE_VERSION")
+
+
+def test_a_quiet_company_costs_one_look(contoso: Contoso, run_tap: RunTap) -> None:
+    """Not one for each of its entities, and none where a run brings rows."""
+    names = ["VendTransBiEntities", "VendInvoiceJourBiEntities"]
+    by = {"replication_key": "SourceKey", "lookback": 0}
+    config = settings_for(contoso, entities=names, entity_settings=dict.fromkeys(names, by))
+    first = run_tap(config)
+    contoso.d365.requests.clear()
+    second = run_tap(config, state=first.states[-1])
+    assert second.counts == {}
+    looks = [r for r in contoso.d365.requests if "$top=1" in r.query and "$count" not in r.query]
+    assert len(looks) == len(contoso.world.companies)
+
+
 def test_a_company_whose_last_row_went_is_empty(
     new_contoso: Callable[..., Contoso], run_tap: RunTap
 ) -> None:
@@ -223,6 +269,35 @@ def test_a_filter_that_leaves_a_company_empty_is_no_locked_door(
     second = run_tap({**config, "entity_settings": narrow}, state=first.states[-1])
     companies = {r["dataAreaId"] for r in second.records("VendorGroups")}
     assert companies == set(contoso.world.companies) - {"demf"}
+
+
+@pytest.mark.parametrize("stream", ["VendorGroups", "VendTransBiEntities"])
+def test_a_company_that_was_founded_since_appears_by_itself(
+    new_contoso: Callable[..., Contoso], run_tap: RunTap, tmp_path: Path, stream: str
+) -> None:
+    """With ``companies: [all]``, of changes as of everything; the others are not read again."""
+    contoso = new_contoso()
+    config = settings_for(contoso, entities=[stream], snapshot_path=str(tmp_path))
+    first = run_tap(config)
+    cursor = contoso.world.cursor()
+    for table, column in (("LegalEntities", "LegalEntityId"), (stream, "dataAreaId")):
+        names = [c[0] for c in cursor.execute(f'SELECT * FROM "{table}"').description or ()]  # noqa: S608
+        values = ", ".join(
+            {column: "'newc'", "__rec_id": "__rec_id + 1000000"}.get(n, f'"{n}"') for n in names
+        )
+        cursor.execute(
+            f'INSERT INTO "{table}" SELECT {values} FROM "{table}" '  # noqa: S608
+            f"WHERE lower(\"{column}\") = 'demf'"
+        )
+    second = run_tap(config, state=first.states[-1])
+    demf = [r for r in first.records(stream) if r["dataAreaId"] == "demf"]
+    newc = [r for r in second.records(stream) if r["dataAreaId"] == "newc"]
+    assert len(newc) == len(demf) > 0
+    assert second.of("ACTIVATE_VERSION") == []
+    contexts = [p["context"] for p in second.states[-1]["bookmarks"][stream]["partitions"]]
+    assert {"company": "newc"} in contexts
+    third = run_tap(config, state=second.states[-1])
+    assert len([r for r in third.records(stream) if r["dataAreaId"] == "newc"]) < len(newc)
 
 
 def test_a_company_that_is_left_out_is_told(
@@ -324,7 +399,7 @@ def test_a_token_that_ends_during_the_run_is_renewed(new_contoso: Callable[..., 
                 "entity_settings": {"MainAccounts": {"filter": "Nope eq 1"}},
             },
             ConfigError,
-            "HTTP 400",
+            "filter: there is no property 'Nope'; did you mean Name",
             id="a filter on no property",
         ),
     ],

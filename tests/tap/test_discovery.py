@@ -385,6 +385,12 @@ def test_columns_that_differ_by_case_are_both_offered() -> None:
             f"entity_settings.{SETS[0].name}.expand: there is no navigation property 'Lines'",
             id="expand",
         ),
+        pytest.param(
+            {"entity_settings": {SETS[0].name: {"filter": f"{DOUBLED} eq 'x'"}}},
+            f"entity_settings.{SETS[0].name}.filter: there is no property '{DOUBLED}'; "
+            f"did you mean {COLUMN}",
+            id="filter",
+        ),
     ],
 )
 def test_mistakes_in_names_end_with_one_sentence(
@@ -489,3 +495,21 @@ def test_what_the_settings_select_is_all_that_travels(
     assert "$select=ChartOfAccounts,MainAccountId,Name" in unquote(request.query)
     assert set(output.records("MainAccounts")[0]) == {"ChartOfAccounts", "MainAccountId", "Name"}
     assert len(output.of("SCHEMA")[0]["schema"]["properties"]) == 3
+
+
+def test_columns_that_a_catalog_does_not_know_are_told(
+    contoso: Contoso, run_tap: RunTap, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The environment was updated since discovery; what is new is not read, and that is said."""
+    config = settings_for(contoso, entities=["VendorGroups", "MainAccounts"])
+    catalog = TapD365FO(config=config).catalog_dict
+    known = run_tap(config, catalog=catalog)
+    assert "discovery again" not in caplog.text
+    groups = next(s for s in catalog["streams"] if s["tap_stream_id"] == "VendorGroups")
+    gone = [name for name in groups["schema"]["properties"] if name.startswith("D")][:2]
+    for name in gone:
+        del groups["schema"]["properties"][name]
+    run_tap(config, catalog=catalog, state=known.states[-1])
+    (told,) = [r.getMessage() for r in caplog.records if "discovery again" in r.getMessage()]
+    assert told.startswith("VendorGroups: ")
+    assert ", ".join(sorted(gone)) in told

@@ -103,6 +103,35 @@ def test_a_row_that_is_gone_within_the_look_back_is_noticed() -> None:
     assert partition(table, lookback=50).must_start_over(state)
 
 
+def test_a_late_commit_is_noticed_although_an_old_row_was_archived_meanwhile() -> None:
+    """The number of rows up to the newest mark is as it was; up to an older one it is not."""
+    table = table_of(*range(100, 200, 2))
+    _, state = read(table, {})
+    for key in range(200, 260, 2):
+        table.put(key, "2026-10-01T00:00:00Z")
+    _, state = read(table, state)
+    table.remove(100)
+    table.put(231, "2026-10-01T00:00:00Z")
+    second, state = read(table, state)
+    assert 231 in second
+    assert 100 not in second
+    assert not partition(table).must_start_over(state)
+
+
+def test_the_older_mark_follows_at_a_distance() -> None:
+    mark = HighWater(Settled(), lookback=10)
+    mark.take([1, 20])
+    assert mark.before == Settled()
+    mark.take([40])
+    assert mark.before == Settled(10, 1)
+    mark.take([900])
+    assert mark.before == Settled(10, 1)
+    mark.take([1200])
+    assert mark.before == Settled(10, 1)
+    mark.take([2500])
+    assert mark.before == Settled(1190, 4)
+
+
 def test_a_late_commit_within_the_look_back_is_no_reason_to_start_over() -> None:
     table = table_of(*range(100, 200, 2))
     _, state = read(table, {})

@@ -87,6 +87,31 @@ def test_mistakes_end_with_a_sentence(config_file: Path, tmp_path: Path) -> None
     assert time.monotonic() - begun < 60
 
 
+def test_the_log_says_which_strategy_each_stream_uses_and_why(
+    contoso: Contoso, tmp_path: Path
+) -> None:
+    """One line a stream, at the level that an operator has without asking."""
+    config = tmp_path / "config.json"
+    names = ["GeneralJournalEntryBiEntities", "VendTransBiEntities", "VendorGroups", "MainAccounts"]
+    own = {"MainAccounts": {"replication": "full"}}
+    given = settings_for(contoso, entities=names, entity_settings=own, companies=["usmf"])
+    config.write_text(json.dumps({**given, "snapshot_path": str(tmp_path / "snapshots")}))
+    ended = subprocess.run(
+        [COMMAND, "--config", str(config)],
+        capture_output=True,
+        check=True,
+        text=True,
+        env={"PATH": ""},
+    )
+    for line in (
+        "GeneralJournalEntryBiEntities: high_water, because posted entries are only ever added",
+        "VendTransBiEntities: cursor, because SysModifiedDateTime tells when a row changed",
+        "VendorGroups: etag_scan, because it publishes no time of change, and etags tell what",
+        "MainAccounts: full, because entity_settings ask for it",
+    ):
+        assert ended.stderr.count(line) == 1, ended.stderr
+
+
 def test_a_state_that_is_none_is_told_in_one_sentence(contoso: Contoso, tmp_path: Path) -> None:
     config, state = tmp_path / "config.json", tmp_path / "state.json"
     config.write_text(json.dumps(settings_for(contoso, entities=["MainAccounts"])))

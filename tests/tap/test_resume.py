@@ -255,3 +255,39 @@ def test_a_snapshot_that_is_gone_costs_a_full_read_with_a_version(
     assert second.counts == first.counts
     assert len(second.of("ACTIVATE_VERSION")) == 1
     assert run_tap(config, state=second.states[-1]).counts["VendorsV2"] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "comes"),
+    [
+        pytest.param({}, False, id="beyond the look-back of a cursor"),
+        pytest.param({"lookback": 400_000_000}, True, id="within it"),
+        pytest.param({"replication": "etag_scan"}, True, id="times do not matter to etag_scan"),
+    ],
+)
+def test_a_row_that_commits_long_after_its_time(
+    new_contoso: Callable[..., Contoso],
+    run_tap: RunTap,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    comes: bool,  # noqa: FBT001 - a case
+) -> None:
+    """What the README says of ``cursor``, and what it advises."""
+    contoso = new_contoso()
+    stream = "VendTransBiEntities"
+    config = settings_for(
+        contoso,
+        entities=[stream],
+        companies=["usmf"],
+        entity_settings={stream: settings},
+        snapshot_path=str(tmp_path),
+    )
+    cursor = contoso.world.cursor()
+    late = f'SELECT * FROM "{stream}" WHERE lower("dataAreaId") = \'usmf\' ORDER BY '  # noqa: S608
+    cursor.execute(f'CREATE TEMP TABLE held AS {late}"SysModifiedDateTime" LIMIT 1')
+    cursor.execute(f'DELETE FROM "{stream}" WHERE __rec_id IN (SELECT __rec_id FROM held)')  # noqa: S608
+    first = run_tap(config)
+    cursor.execute(f'INSERT INTO "{stream}" SELECT * FROM held')  # noqa: S608
+    (key,) = cursor.execute('SELECT "SourceKey" FROM held').fetchone() or ()
+    second = run_tap(config, state=first.states[-1])
+    assert (key in {r["SourceKey"] for r in second.records(stream)}) is comes

@@ -12,6 +12,7 @@ from tests.target.commands import Commands
 from tests.target.dependents import Dependents
 from tests.target.faults import Faulty
 from tests.target.harness import TEST_TOKEN, TOKEN_NAME, TOKEN_VALUE, Extracts, Tableau
+from tests.target.killed import hatched
 
 from contoso_sandbox.serving import HttpsServer
 from contoso_sandbox.tableau import TableauServer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from tests.hyper_reader import HyperReader
     from tests.target.harness import Rows
+    from tests.target.killed import Zygote
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +107,7 @@ def tableau(tableau_server: Tableau, monkeypatch: pytest.MonkeyPatch) -> Iterato
     tableau_server.faulty.faults.clear()
     tableau_server.faulty.header_names.clear()
     tableau_server.server.refreshes.clear()
+    tableau_server.server.publishing_seconds = 0.0
     with tableau_server.client() as client:
         for job in tableau_server.server.jobs():
             if job.completed_at is None:
@@ -113,6 +116,13 @@ def tableau(tableau_server: Tableau, monkeypatch: pytest.MonkeyPatch) -> Iterato
             client.workbooks.delete(workbook.id)
         for datasource in tableau_server.server.datasources():
             client.datasources.delete(datasource.id)
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """Runs the command in processes of its own, without their imports."""
+    with hatched(tmp_path_factory.mktemp("zygote")) as made:
+        yield made
 
 
 @pytest.fixture

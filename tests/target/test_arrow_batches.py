@@ -19,7 +19,8 @@ from pipeline_core.errors import DataError
 from target_tableau_hyper.audit import Tally
 from target_tableau_hyper.batches import rows_of
 from target_tableau_hyper.extract.schema import columns_of
-from target_tableau_hyper.extract.staging import Budget, SegmentWriter, StagedStream
+from target_tableau_hyper.extract.staged import StagedStream
+from target_tableau_hyper.extract.staging import Budget, SegmentWriter
 
 if TYPE_CHECKING:
     from tests.target.harness import Extracts, Rows

@@ -11,6 +11,13 @@ from target_tableau_hyper.extract.schema import Kind, columns_of, require_keys
 
 NULL = {"type": "null"}
 
+DEFINITIONS = {
+    "amount": {"type": "number", "multipleOf": 0.01, "title": "Amount"},
+    "a/b": {"type": ["string", "null"], "format": "date"},
+    "tree": {"anyOf": [{"$ref": "#/definitions/tree"}, {"type": "object"}]},
+    "0": 7,
+}
+
 
 @pytest.mark.parametrize(
     ("definition", "kind", "nullable"),
@@ -71,11 +78,65 @@ NULL = {"type": "null"}
         pytest.param(
             {"anyOf": [{"type": "object"}, {"type": "array"}]}, Kind.TEXT, False, id="containers"
         ),
+        pytest.param({"$ref": "#/definitions/amount"}, Kind.NUMERIC, False, id="reference"),
+        pytest.param(
+            {"anyOf": [{"$ref": "#/definitions/amount"}, NULL]},
+            Kind.NUMERIC,
+            True,
+            id="reference or null",
+        ),
+        pytest.param(
+            {"allOf": [{"$ref": "#/definitions/amount"}], "title": "Net"},
+            Kind.NUMERIC,
+            False,
+            id="allOf of one, as pydantic writes",
+        ),
+        pytest.param(
+            {"allOf": [{"type": "number"}, {"minimum": 0}]}, Kind.NUMERIC, False, id="allOf of two"
+        ),
+        pytest.param({"$ref": "#/definitions/a~1b"}, Kind.DATE, True, id="escaped reference"),
+        pytest.param({"$ref": "#/definitions/tree"}, Kind.TEXT, False, id="holds itself"),
+        pytest.param({"$ref": "#/definitions/none"}, Kind.TEXT, True, id="leads nowhere"),
+        pytest.param({"$ref": "#/definitions/0/x"}, Kind.TEXT, True, id="leads into a number"),
+        pytest.param({"$ref": "https://x/y"}, Kind.TEXT, True, id="another document"),
+        pytest.param(
+            {"allOf": [{"type": "number"}, {"type": "string"}]}, Kind.TEXT, True, id="contradiction"
+        ),
+        pytest.param({"allOf": [True]}, Kind.TEXT, True, id="allOf anything"),
     ],
 )
 def test_every_shape_finds_a_column(definition: Any, kind: Kind, nullable: bool) -> None:  # noqa: ANN401, FBT001
-    (column,) = columns_of("s", {"properties": {"p": definition}})
+    (column,) = columns_of("s", {"properties": {"p": definition}, "definitions": DEFINITIONS})
     assert (column.kind, column.nullable) == (kind, nullable)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        pytest.param({"type": "number", "multipleOf": 0.01}, id="plain"),
+        pytest.param({"anyOf": [{"type": "number", "multipleOf": 0.01}, NULL]}, id="in a union"),
+        pytest.param({"anyOf": [{"type": "number"}, NULL], "multipleOf": 0.01}, id="beside one"),
+        pytest.param(
+            {"oneOf": [NULL, {"type": "number", "x-sql-datatype-properties": {"scale": 2}}]},
+            id="hint in a union",
+        ),
+        pytest.param({"anyOf": [{"$ref": "#/definitions/amount"}, NULL]}, id="by reference"),
+        pytest.param({"allOf": [{"$ref": "#/definitions/amount"}]}, id="by allOf"),
+        pytest.param(
+            {
+                "anyOf": [
+                    {"type": "number", "multipleOf": 1},
+                    {"type": "number", "multipleOf": 0.01},
+                ]
+            },
+            id="the finest of several",
+        ),
+    ],
+)
+def test_money_is_never_a_float_wherever_its_schema_says_that_it_is_money(definition: Any) -> None:  # noqa: ANN401
+    schema = {"properties": {"p": definition}, "definitions": DEFINITIONS}
+    (column,) = columns_of("s", schema, doubles=True)
+    assert (column.kind, column.scale) == (Kind.NUMERIC, 2)
 
 
 def test_hints_and_texts_of_the_source_are_kept() -> None:

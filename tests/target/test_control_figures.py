@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,8 @@ from tests.target.journal import GOOD, LINES, VENDORS, gone, line, results, vend
 from tests.target.messages import record, schema
 
 from pipeline_core.errors import ConfigError, IntegrityError
+from target_tableau_hyper.controls.drops import MaxDrop
+from target_tableau_hyper.extract.figures import Figures
 
 if TYPE_CHECKING:
     from tests.target.harness import Extracts
@@ -41,6 +44,24 @@ def test_totals_that_fall(extracts: Extracts) -> None:
     extracts.run([LINES, line(1, "J", "-50")], controls={"drop": drop})
     with pytest.raises(IntegrityError, match=r"the sum of amount of lines fell by 52\.0 %"):
         extracts.run([LINES, line(1, "J", "-24")], controls={"drop": drop})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fall"),
+    [
+        pytest.param("2000", "-2000", "200.0", id="turns negative"),
+        pytest.param("-2000", "2000", "200.0", id="turns positive"),
+        pytest.param("-2000", "-1000", "50.0", id="a debt shrinks"),
+        pytest.param("2000", "1800", None, id="as much as is allowed"),
+        pytest.param("-2000", "-9000", None, id="a debt grows"),
+        pytest.param("0", "-9000", None, id="from nothing"),
+    ],
+)
+def test_a_total_falls_towards_zero_and_past_it(before: str, after: str, fall: str | None) -> None:
+    check = MaxDrop("lines", totals={"amount": Decimal("0.1")}, min_rows=0)
+    was, now = (Figures(1, {"amount": Decimal(total)}) for total in (before, after))
+    expected = [f"the sum of amount of lines fell by {fall} %"] if fall else []
+    assert check.falls(was, now) == expected
 
 
 def test_a_table_without_rows(extracts: Extracts) -> None:

@@ -15,6 +15,7 @@ from tests.target.messages import record, schema, state
 
 from pipeline_core.errors import AuthError, ConfigError, TransientError
 from pipeline_core.ledger import Ledger
+from target_tableau_hyper.delivery.update import start_update
 from target_tableau_hyper.extract.engine import TABLE
 from target_tableau_hyper.extract.figures import Figures, measure, quoted
 
@@ -468,6 +469,98 @@ def test_one_failing_data_source_does_not_hold_up_the_others(
         extracts.run([*FIRST, second, record("ap", {"id": 1})], **tableau.config)
     assert rows(tableau.server.hyper_file("ap")) == [(1,)]
     assert [d.name for d in tableau.server.datasources()] == ["ap"]
+
+
+def test_l11_a_publish_that_does_not_end_in_time_is_cancelled_and_made_good(
+    extracts: Extracts, tableau: Tableau, rows: Rows
+) -> None:
+    extracts.config = tableau.config
+    tableau.server.publishing_seconds = 3_600.0
+    with pytest.raises(TransientError, match="is not over after 1 s and was cancelled"):
+        extracts.run(FIRST, job_timeout=1)
+    assert tableau.server.jobs()[-1].finish_code == 2
+    tableau.server.publishing_seconds = 0.0
+    assert extracts.run([SCHEMA, state({"run": 1})]) == ['{"run":1}']
+    assert same(extracts, tableau, rows)
+
+
+# -- L10: others at the same data source -----------------------------------------------------------
+
+
+@pytest.fixture
+def other(tmp_path: Path, tableau: Tableau) -> Extracts:
+    """A second target with a directory of its own, and the same data source."""
+    return Extracts(tmp_path / "other", tableau.config)
+
+
+def test_l10_another_directory_published_in_between_so_the_whole_is_sent(
+    extracts: Extracts, other: Extracts, tableau: Tableau, rows: Rows
+) -> None:
+    extracts.config = tableau.config
+    extracts.run(FIRST)
+    other.run([SCHEMA, entry(900)])
+    assert same(other, tableau, rows)
+    extracts.run(SECOND)
+    assert extracts.manifest("gl")["delivered"]["how"] == "overwrite"
+    assert same(extracts, tableau, rows)
+
+
+def test_l10_another_directory_publishes_while_an_update_is_on_its_way(
+    extracts: Extracts,
+    other: Extracts,
+    tableau: Tableau,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The changed rows come into the other's table, and must not stay there."""
+    extracts.config = tableau.config
+    extracts.run(FIRST)
+
+    def late(*arguments: Any, **more: Any) -> TSC.JobItem:  # noqa: ANN401
+        other.run([SCHEMA, entry(900)])
+        return start_update(*arguments, **more)
+
+    monkeypatch.setattr("target_tableau_hyper.delivery.deliver.start_update", late)
+    assert extracts.run(SECOND) == ['{"run":2}']
+    assert extracts.manifest("gl")["delivered"]["how"] == "overwrite"
+    assert same(extracts, tableau, rows)
+
+
+@pytest.mark.parametrize(("method", "ending"), [("POST", "/datasources"), ("PATCH", "/data")])
+@pytest.mark.parametrize("times", [1, 99], ids=["once", "always"])
+def test_l10_a_conflict_is_waited_through_or_left_to_the_next_run(  # noqa: PLR0917 - fixtures
+    extracts: Extracts, tableau: Tableau, rows: Rows, method: str, ending: str, times: int
+) -> None:
+    extracts.config = {**tableau.config, "publish": "update" if method == "PATCH" else "overwrite"}
+    extracts.run(FIRST)
+    tableau.faulty.faults = [
+        Fault(method, ending, times=times, status=409, body=xml_error("409004"))
+    ]
+    if times == 1:
+        assert extracts.run(SECOND) == ['{"run":2}']
+    else:
+        with pytest.raises(TransientError, match="answered 409004"):
+            extracts.run(SECOND)
+        assert extracts.said == ""
+        tableau.faulty.faults.clear()
+        assert extracts.run([SCHEMA, state({"run": 3})]) == ['{"run":3}']
+    assert same(extracts, tableau, rows)
+
+
+# -- several at a time -----------------------------------------------------------------------------
+
+
+def test_what_a_person_must_see_to_is_told_before_what_passes_by_itself(
+    extracts: Extracts, tableau: Tableau
+) -> None:
+    """The first data source meets a server that is away, the second lacks a right."""
+    tableau.faulty.faults += [
+        Fault("POST", "/datasources", times=3),
+        Fault("POST", "/datasources", times=99, status=403, body=xml_error("403004")),
+    ]
+    second = schema("ap", {"id": {"type": "integer"}})
+    with pytest.raises(AuthError, match="'ap'"):
+        extracts.run([*FIRST, second, record("ap", {"id": 1})], **tableau.config)
 
 
 def test_untrusted_certificate_is_refused(extracts: Extracts, tableau: Tableau) -> None:

@@ -108,7 +108,7 @@ class ScriptedSession:
     def wait(self, timeout_s: float = 3600) -> Ending:
         return wait_for_job(
             cast("TableauSession", self),
-            job('finishCode="1"'),
+            "j1",
             what="gl",
             timeout_s=timeout_s,
             logger=LOGGER,

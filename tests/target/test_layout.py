@@ -9,7 +9,7 @@ import pytest
 from pipeline_core.errors import DataError
 from target_tableau_hyper.extract.layout import TableColumn, incoming_columns, plan_layout
 from target_tableau_hyper.extract.schema import Column, Kind
-from target_tableau_hyper.extract.staging import Segment, SegmentColumn
+from target_tableau_hyper.extract.staged import Segment, SegmentColumn
 
 
 def number(precision: int, scale: int, whole: int | None = None) -> TableColumn:

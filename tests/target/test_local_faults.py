@@ -1,8 +1,9 @@
 """What goes wrong on this machine: disks, hyperd, strange values and lines.
 
 Other faults of the target's side stand beside what they concern: L01 in test_completeness; L02,
-L06, L10 and L13 in test_process; L03 in test_kills; L05 in test_seal; L07 to L09, L11 and L16 in
-test_sign_in, test_upload, test_confirm, test_jobs and test_delivery; L14 in test_store_names.
+L06, L10 and L13 in test_process; L03 in test_kills and test_together; L05 in test_seal; L07 to L11
+and L16 in test_sign_in, test_upload, test_confirm, test_jobs and test_delivery; L14 in
+test_store_names.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pytest
 from tests.target.messages import dump, record, schema, state
 
 from pipeline_core.errors import DataError, TransientError
+from pipeline_core.ledger import Ledger
 from target_tableau_hyper.extract import merge as merging
 from target_tableau_hyper.extract import rows as row_changes
 from target_tableau_hyper.extract.engine import start_engine
@@ -79,11 +81,39 @@ def test_l04_a_disk_that_fails_while_extracts_are_replaced(
     def broken(*_: object) -> None:
         raise OSError(number, "scripted")
 
-    monkeypatch.setattr("target_tableau_hyper.extract.store.replace_durably", broken)
+    monkeypatch.setattr("target_tableau_hyper.extract.commit.replace_durably", broken)
     with pytest.raises(TransientError, match="nothing more was replaced or published"):
         extracts.run(SECOND)
     monkeypatch.undo()
     unharmed(extracts, rows)
+
+
+def test_l04_a_ledger_that_takes_no_more(
+    extracts: Extracts,
+    rows: Rows,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The extract is replaced by then: nobody is told so, and the next run finds it as it is."""
+    extracts.run(FIRST)
+    real = Ledger.append
+
+    def full(ledger: Ledger, event: str, **body: object) -> object:
+        if event in {"extract.sealed", "run.failed"}:
+            ledger._db.execute("PRAGMA max_page_count=1")  # noqa: SLF001 - no more than it has
+            body["filler"] = "x" * 100_000
+        return real(ledger, event, **body)
+
+    monkeypatch.setattr(Ledger, "append", full)
+    with pytest.raises(TransientError, match=r"ledger\.db .*extract\.sealed.* full; free space"):
+        extracts.run(SECOND, ledger_path=str(tmp_path / "ledger.db"))
+    assert "a failure is not recorded" in caplog.text
+    monkeypatch.undo()
+    assert extracts.said == ""
+    assert extracts.left_over() == []
+    assert extracts.run(SECOND) == ['{"run":2}']
+    assert rows(extracts.path("gl")) == [(1, "one"), (2, "two")]
 
 
 def before_the_merge(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any], None]) -> None:

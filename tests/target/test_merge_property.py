@@ -16,7 +16,8 @@ from target_tableau_hyper.extract.merge import Delta, merge
 from target_tableau_hyper.extract.rows import Policy
 from target_tableau_hyper.extract.schema import columns_of
 from target_tableau_hyper.extract.seal import prove
-from target_tableau_hyper.extract.staging import Budget, SegmentWriter, StagedStream
+from target_tableau_hyper.extract.staged import StagedStream
+from target_tableau_hyper.extract.staging import Budget, SegmentWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,11 @@ from tests.target.faults import Fault
 from tests.target.messages import record, schema, state
 
 from pipeline_core.errors import IntegrityError, PipelineError, TransientError
+from pipeline_core.files import sync_directory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.target.harness import Extracts, Rows, Tableau
 
 
@@ -141,6 +144,40 @@ def test_a_first_load_is_taken_back_as_well(
     assert [row[0] for row in rows(extracts.path("gl"))] == [1, 2]
     extracts.run([*stream("gl", 1, 2, keyed=False), state({"run": 2})])
     assert there(tableau, rows, "gl") == [1, 2]
+
+
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, set[str]]]:
+    """Directories whose names were made durable, with all files that there were below then."""
+    seen: list[tuple[str, set[str]]] = []
+
+    def flush(directory: Path) -> None:
+        seen.append((directory.name, {path.name for path in directory.rglob("*.*")}))
+        sync_directory(directory)
+
+    monkeypatch.setattr("target_tableau_hyper.extract.store.sync_directory", flush)
+    return seen
+
+
+def test_what_was_acknowledged_cannot_be_taken_back_after_a_power_cut(
+    extracts: Extracts, flushed: list[tuple[str, set[str]]]
+) -> None:
+    extracts.run([*stream("gl", 1, keyed=False), state({"run": 1})])
+    flushed.clear()
+    extracts.run([*stream("gl", 2, keyed=False), state({"run": 2})])
+    assert flushed[-1] == (".undo", set())
+
+
+def test_what_was_taken_back_is_gone_before_its_mark_is(
+    extracts: Extracts, tableau: Tableau, flushed: list[tuple[str, set[str]]]
+) -> None:
+    fail(extracts, tableau, [*stream("gl", 1, keyed=False), state({"run": 1})])
+    flushed.clear()
+    extracts.run([*stream("gl", 1, keyed=False), state({"run": 2})])
+    directory, files = flushed[0]
+    assert directory == extracts.directory.name
+    assert "gl.nothing" in files
+    assert files.isdisjoint({"gl.hyper", "gl.manifest.json"})
 
 
 def test_it_is_delivered_in_between_and_the_rows_still_come_once(

@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.target.journal import BALANCE, LINES, line
 from tests.target.messages import record, schema, state
 
-from pipeline_core.errors import DataError
+from pipeline_core.errors import DataError, IntegrityError
 from pipeline_core.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -122,6 +123,17 @@ def test_a_row_with_a_key_of_more_than_64_bits_stays(
     assert [int(found[0]) for found in rows(extracts.path("gl"))] == [1, WIDE]
 
 
+@pytest.mark.parametrize("bad", ["x", 10**40], ids=["no integer", "too many digits"])
+def test_an_integer_of_more_than_64_bits_is_not_set_aside_with_a_bad_one(
+    extracts: Extracts, rows: Rows, bad: object
+) -> None:
+    numbers = schema("gl", {"id": {"type": "integer"}, "n": {"type": "integer"}}, keys=["id"])
+    extracts.run([numbers, row(1, n=WIDE), row(2, n=bad), row(3, n=-WIDE), row(4, n=bad)])
+    found = {int(key): int(value) for key, value in rows(extracts.path("gl"))}
+    assert found == {1: WIDE, 3: -WIDE}
+    assert [line["key"] for line in aside(extracts)] == [{"id": 4}, {"id": 2}]
+
+
 @pytest.mark.parametrize("config", [{}, {"stream_maps": {"gl": {"fixed": "'x'"}}}])
 @pytest.mark.parametrize("stray", [record("gl", {"day": "2024-01-01"}), row(None), row(10**40)])
 def test_one_without_a_key_could_be_any_so_no_row_passes_for_absent(
@@ -162,6 +174,36 @@ def test_a_run_that_fails_leaves_nothing_there(extracts: Extracts) -> None:
     with pytest.raises(DataError):
         extracts.run([SCHEMA, row(9, day="soon"), "no JSON"])
     assert not (extracts.directory / "quarantine").exists()
+
+
+def test_what_was_set_aside_outlives_the_control_that_it_makes_fail(
+    extracts: Extracts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The half of the entry that is missing lies in the file: the control must not hide that."""
+    monkeypatch.setenv("MELTANO_RUN_ID", "run-1")
+    half = record("lines", {"id": 2, "entry": "J1", "company": "usmf", "amount": "-5,00"})
+    ledger = tmp_path / "ledger.db"
+    with pytest.raises(IntegrityError, match="do not balance") as caught:
+        extracts.run(
+            [LINES, line(1, "J1", "5"), half],
+            controls={"journals": BALANCE},
+            ledger_path=str(ledger),
+        )
+    assert str(caught.value).endswith(
+        ". Records that do not fit are not among these rows: 1 of lines (see "
+        "quarantine/lines.run-1.jsonl). Nothing was replaced or published"
+    )
+    assert [one["record"]["amount"] for one in aside(extracts)] == ["-5,00"]
+    assert "'lines': 1 records do not fit and are not stored" in caplog.text
+    with Ledger(ledger, run_id="x", actor="x") as book:
+        assert [e.event for e in book.events()][-3:] == [
+            "records.quarantined",
+            "control.checked",
+            "run.failed",
+        ]
 
 
 def test_half_a_surrogate_pair_is_no_json_and_ends_the_run(extracts: Extracts) -> None:

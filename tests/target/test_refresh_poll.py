@@ -34,20 +34,25 @@ class Site:
         self.now = 0.0
         self.asked: Counter[str] = Counter()
         self.waits: list[float] = []
+        self.over_when_cancelled: dict[str, float] = {}
         self.trouble: dict[int, Exception] = {}
         self.jobs = self
         self.ended: list[str] = []
+        self.cancelled: list[str] = []
         self.poller = Poller(
             cast("TableauSession", self),
             logging.getLogger("test"),
             timeout_s=36_000,
+            ours=lambda job_id: job_id != "other",
             sleep=self.sleep,
             clock=lambda: self.now,
         )
 
     def call(self, action: Callable[[Any], Any], *, doing: str, tries: int) -> Any:  # noqa: ANN401
-        assert doing.startswith("asking for job ")
         assert tries == 1
+        if doing.startswith("cancelling job "):
+            return action(self)
+        assert doing.startswith("asking for job ")
         problem = self.trouble.pop(self.asked.total(), None)
         if problem is not None:
             self.asked["trouble"] += 1
@@ -57,6 +62,10 @@ class Site:
     def get_by_id(self, job_id: str) -> TSC.JobItem:
         self.asked[job_id] += 1
         return answer(job_id, done=self.now >= self.over_at_s[job_id])
+
+    def cancel(self, job_id: str) -> None:
+        self.cancelled.append(job_id)
+        self.over_at_s.update(self.over_when_cancelled)
 
     def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -136,6 +145,20 @@ def test_deadline_is_for_all_together_and_names_the_last_trouble() -> None:
     assert site.ended == ["a", "b TransientError"]
     (failure,) = site.poller.failures
     assert "job b is not over after 36000 s (last answer: HTTP 502)" in str(failure)
+
+
+def test_at_the_deadline_jobs_of_ours_are_cancelled_and_others_left_alone() -> None:
+    site = Site(a=10, b=40_000, other=40_000, c=40_000)
+    site.over_when_cancelled = {"c": 0.0}
+    for job_id in ("a", "b", "other", "c"):
+        site.poller.begin(site.work(job_id))
+    site.poller.finish()
+    assert site.cancelled == ["b", "c"]
+    assert site.ended == ["a", "b TransientError", "other TransientError", "c"]
+    assert [str(failure).split(";")[0] for failure in site.poller.failures] == [
+        "job b is not over after 36000 s and was cancelled",
+        "job other is not over after 36000 s, and is not ours to cancel",
+    ]
 
 
 def test_a_failure_of_one_does_not_end_the_others() -> None:

@@ -1,8 +1,13 @@
-"""The SDK's standard target tests, every one with what was stored read back."""
+"""The SDK's standard target tests, every one with what was stored read back.
+
+Two of its input files belong to no test of its suites and are fed at the end; two more, of user
+locations, are in test_golden.
+"""
 
 from __future__ import annotations
 
 import atexit
+import importlib.resources
 import shutil
 import tempfile
 from decimal import Decimal
@@ -10,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk.testing import get_target_test_class
+from singer_sdk.testing import get_target_test_class, target_test_streams
 from singer_sdk.testing.suites import SingerTestSuite
 from singer_sdk.testing.target_tests import (
     TargetArrayData,
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.hyper_reader import HyperReader
+    from tests.target.harness import Extracts, Rows
 
 #: The suite takes its config when it is imported, before any fixture.
 OUTPUT = Path(tempfile.mkdtemp(prefix="target-suite-"))
@@ -216,3 +222,27 @@ TestSdkSuite = get_target_test_class(
     custom_suites=[TESTS],
     include_target_tests=False,
 )
+
+
+def fed(name: str) -> list[str]:
+    """The lines of one of the SDK's input files."""
+    files = importlib.resources.files(target_test_streams)
+    return (files / f"{name}.singer").read_text(encoding="utf-8").splitlines()
+
+
+def test_no_primary_keys_append(extracts: Extracts, rows: Rows) -> None:
+    extracts.run(fed("no_primary_keys"))
+    extracts.run(fed("no_primary_keys_append"))
+    assert sorted(rows(extracts.path("test_no_pk"))) == [
+        *((1, 11), (1, 101), (2, 22), (2, 202), (3, 33), (3, 303)),
+        *((4, 404), (5, 505)),
+    ]
+
+
+def test_multiple_state_messages(extracts: Extracts, rows: Rows) -> None:
+    """The SDK's own test expects some of the STATEs on the way; here the last covers everything."""
+    said = extracts.run(fed("multiple_state_messages"))
+    assert said == ['{"test_multiple_state_messages_a":5,"test_multiple_state_messages_b":6}']
+    for name, metric in (("a", 100), ("b", 110)):
+        found = rows(extracts.path(f"test_multiple_state_messages_{name}"))
+        assert found == [(i, i * metric) for i in range(1, 7)]

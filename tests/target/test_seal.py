@@ -131,26 +131,30 @@ def test_manifest_of_a_newer_release_is_left_alone(sealed: Extracts, rows: Rows)
 def test_crash_between_extract_and_manifest_is_made_good(
     sealed: Extracts, rows: Rows, tmp_path: Path, step: str
 ) -> None:
-    """The new manifest lies beside the old one; which counts is decided by the extract there."""
+    """What the run that died had put ready counts, and takes its place before the next merge."""
     old = tmp_path / "old"
     shutil.copytree(sealed.directory, old)
     sealed.run(amounts("1", "2"))
-    pending = sealed.directory / "gl.manifest.next.json"
-    shutil.copyfile(sealed.directory / "gl.manifest.json", pending)
+    waiting = sealed.directory / ".commit"
+    waiting.mkdir()
+    shutil.move(sealed.directory / "gl.manifest.json", waiting)
     shutil.copyfile(old / "gl.manifest.json", sealed.directory / "gl.manifest.json")
     if step == "before the extract":
+        shutil.move(sealed.path("gl"), waiting)
         shutil.copyfile(old / "gl.hyper", sealed.path("gl"))
     sealed.run([SCHEMA, record("gl", {"id": 5, "amount": 5})])
-    first = Decimal("-0.05") if step == "before the extract" else Decimal(1)
-    assert rows(sealed.path("gl"))[0] == (0, first)
-    assert not pending.exists()
+    assert rows(sealed.path("gl")) == [(0, Decimal(1)), (1, Decimal(2)), (5, Decimal(5))]
+    assert not waiting.exists()
 
 
-def test_pending_manifest_of_a_first_load_is_forgotten(extracts: Extracts) -> None:
-    extracts.directory.mkdir()
-    (extracts.directory / "gl.manifest.next.json").write_text("{}")
+def test_what_was_not_all_ready_is_forgotten(extracts: Extracts, rows: Rows) -> None:
+    preparing = extracts.directory / ".commit.new"
+    preparing.mkdir(parents=True)
+    (preparing / "gl.manifest.json").write_text("{}")
+    (preparing / "gl.hyper").write_bytes(b"half")
     extracts.run(amounts("1"))
-    assert extracts.manifest("gl")["rows"] == 1
+    assert rows(extracts.path("gl")) == [(0, Decimal(1))]
+    assert not preparing.exists()
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,11 @@ def test_a_table_is_published_alone_only_with_an_entry_of_its_own() -> None:
     assert [settings.key for settings in datasources.containing("bills")] == ["AP"]
 
 
+def test_names_of_several_that_differ_in_case_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"datasources\.ap: another .* upper and lower case"):
+        Datasources.from_config({"AP": {"tables": ["bills"]}, "ap": {"tables": ["bills"]}})
+
+
 WRONG = [
     pytest.param({"tables": []}, "at least one stream", id="no tables"),
     pytest.param({"tables": ["a", "a"]}, "each only once", id="a stream twice"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.target.harness import Extracts, Tableau
+    from tests.target.harness import Extracts, Rows, Tableau
 
 SCHEMA = schema("gl", {"id": {"type": "integer"}}, keys=["id"])
 RUN = [SCHEMA, record("gl", {"id": 1}), state({"run": 1})]
@@ -172,6 +172,30 @@ def test_l07_two_processes_with_one_token_stop_instead_of_fighting(
     with pytest.raises(AuthError, match=f"session of token '{TOKEN_NAME}' was ended again after"):
         extracts.run(RUN, **tableau.config)
     assert extracts.said == ""
+
+
+def test_l07_a_token_that_is_revoked_while_a_file_travels_ends_the_run_and_loses_nothing(
+    extracts: Extracts, tableau: Tableau, rows: Rows
+) -> None:
+    extracts.run(RUN, **tableau.config)
+    before = rows(tableau.server.hyper_file("gl"))
+    changed = [*RUN[:-1], record("gl", {"id": 99}), state({"run": 2})]
+    tableau.faulty.faults = [
+        Fault("PUT", "/fileUploads/", status=401, body=ENDED),
+        Fault("POST", "/signin", at=2, times=99, status=401, body=xml_error("401001")),
+    ]
+    with pytest.raises(
+        AuthError, match=rf"was refused for token '{TOKEN_NAME}' on site 'contoso'"
+    ) as caught:
+        extracts.run(changed, **tableau.config, publish="overwrite")
+    assert TOKEN_VALUE not in str(caught.value)
+    assert extracts.said == ""
+    assert tableau.calls("POST", "/signin") == 3, "one of the first run, two of the second"
+    assert rows(tableau.server.hyper_file("gl")) == before
+    assert extracts.manifest("gl")["pending"]
+    tableau.faulty.faults.clear()
+    assert extracts.run([RUN[0], state({"run": 3})], **tableau.config) == ['{"run":3}']
+    assert rows(tableau.server.hyper_file("gl")) == [*before, (99,)]
 
 
 @pytest.fixture

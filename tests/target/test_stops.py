@@ -33,7 +33,7 @@ MOMENTS = [name for name in NAMES if name != "commit.undo"]
 SLEEPER = [sys.executable, "-c", "import signal; signal.pause()"]
 
 #: Up to here nothing is replaced.
-BEFORE_REPLACING = MOMENTS[: MOMENTS.index("commit.next")]
+BEFORE_REPLACING = MOMENTS[: MOMENTS.index("commit.together")]
 
 
 def messages(texts: dict[int, str], run: int) -> list[dict[str, Any]]:

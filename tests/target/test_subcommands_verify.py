@@ -156,16 +156,26 @@ def test_an_emptied_extract_that_hyperd_touched_holds_and_one_with_rows_does_not
     assert "0 rows against 1" in command("verify", "ap", **config).last_line
 
 
-def test_a_run_that_died_between_two_files_left_a_valid_pair(
+def test_what_a_run_that_died_left_behind_the_others_is_told(
     command: Commands, sealed: Extracts, config: dict[str, Any]
 ) -> None:
-    """The extract is the new one, the manifest still lies beside as ``.next``."""
-    new = sealed.directory / "gl.manifest.json"
-    following = sealed.directory / "gl.manifest.next.json"
-    shutil.copyfile(new, following)
+    """One extract is the new one with its manifest still on its way, one is all on its way."""
+    waiting = sealed.directory / ".commit"
+    waiting.mkdir()
+    shutil.copyfile(sealed.directory / "gl.manifest.json", waiting / "gl.manifest.json")
     change_manifest(sealed, "gl", sha256="0" * 64, rows=1)
+    for name in ("ap.manifest.json", "ap.hyper"):
+        shutil.move(sealed.directory / name, waiting)
     before = snapshot(sealed.directory)
-    assert command("verify", **config).code == 0
+    done = command("verify", "--format", "json", **config)
+    assert done.code == 70
+    said = (
+        "a run died while its extracts took their places, and this one has not yet; the next run "
+        "or `publish` finishes that"
+    )
+    found = {one["file"]: one["problems"][:1] for one in done.json}
+    assert found == {"ap.hyper": [said], "gl.hyper": [said]}
+    assert "it was altered" not in done.out
     assert snapshot(sealed.directory) == before
 
 

@@ -39,6 +39,12 @@ def check(properties: dict[str, Any], **root: object) -> LeftoverCheck:
             False,
             id="union that the column knows",
         ),
+        pytest.param(
+            {"a": {"allOf": [{"$ref": "#/definitions/d"}]}},
+            {"definitions": {"d": {"type": "number"}}},
+            False,
+            id="reference that the column knows",
+        ),
         pytest.param({"a": {"type": ["string", "integer"]}}, {}, True, id="mixed types"),
         pytest.param({"a": {"type": "string", "enum": ["x"]}}, {}, True, id="enum"),
         pytest.param({"a": {"type": "string", "maxLength": 3}}, {}, True, id="length"),
@@ -80,6 +86,20 @@ def test_only_what_columns_do_not_check_is_left(
             {"a": {}}, {"additionalProperties": False}, {"b": 1}, "additionalProperties", id="extra"
         ),
         pytest.param({"a": {"maxLength": 3}}, {}, {"a": "abc"}, None, id="fits"),
+        pytest.param(
+            {"a": {"$ref": "#/definitions/d"}},
+            {"definitions": {"d": {"type": "string", "enum": ["x"]}}},
+            {"a": "y"},
+            "a breaks the schema's 'enum'",
+            id="by reference",
+        ),
+        pytest.param(
+            {"a": {"anyOf": [{"$ref": "#/properties/b"}, {"type": "null"}]}, "b": {"minimum": 3}},
+            {},
+            {"a": 2, "b": 3},
+            "a breaks the schema's 'anyOf'",
+            id="by reference to another property",
+        ),
     ],
 )
 def test_faults_are_named_without_values(

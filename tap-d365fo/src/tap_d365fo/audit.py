@@ -8,14 +8,14 @@ true``.
 from __future__ import annotations
 
 import decimal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 #: Marks a RECORD that stands for a deletion; the SDK's own name for it.
 DELETED_AT = "_sdc_deleted_at"
@@ -63,6 +63,28 @@ class StreamFigures:
         self.records += 1
         self.totals = totals
 
+    def add_all(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Count records that are being sent, as :meth:`add` would one by one; all or none of them.
+
+        Raises:
+            DataError: as :meth:`add`.
+        """
+        rows = [record for record in records if record.get(DELETED_AT) is None]
+        try:
+            with decimal.localcontext(_EXACT):
+                totals = {
+                    column: sum([v for row in rows if (v := row.get(column)) is not None], total)
+                    for column, total in self.totals.items()
+                }
+        except (decimal.DecimalException, TypeError):  # a float, or no number: add() tells
+            counted = replace(self)
+            for row in rows:
+                counted.add(row)
+            totals = counted.totals
+        self.records += len(records)
+        self.deletes += len(records) - len(rows)
+        self.totals = totals
+
 
 def growth(before: Mapping[str, Decimal], after: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """What was added to each total between two looks at them."""
@@ -104,6 +126,10 @@ class RunAudit:
     def add(self, stream: str, record: Mapping[str, Any]) -> None:
         """Count one record of a stream that was announced."""
         self.streams[stream].add(record)
+
+    def add_all(self, stream: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Count records of a stream that was announced."""
+        self.streams[stream].add_all(records)
 
     def totals(self, stream: str) -> Mapping[str, Decimal]:
         """The sums of a stream as they are now; later records do not change what is returned."""

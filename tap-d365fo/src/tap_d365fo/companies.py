@@ -86,12 +86,15 @@ def check_requested(requested: Iterable[str], existing: Collection[str]) -> tupl
 
 
 def companies_read_before(state: Mapping[str, Any], stream: str) -> set[str]:
-    """Companies that ``state`` knows of a stream."""
+    """Companies of which ``state`` says that something of a stream has been read.
+
+    One that failed before its first row leaves its name, and nothing else.
+    """
     bookmarks = state.get("bookmarks") or {}
     return {
         partition["context"][COMPANY]
         for partition in bookmarks.get(stream, {}).get("partitions", ())
-        if COMPANY in partition.get("context", {})
+        if COMPANY in partition.get("context", {}) and partition.keys() > {"context"}
     }
 
 
@@ -105,5 +108,10 @@ def companies_with_rows(state: Mapping[str, Any], streams: Iterable[str]) -> set
         partition["context"][COMPANY]
         for stream in streams
         for partition in bookmarks.get(stream, {}).get("partitions", ())
-        if COMPANY in partition.get("context", {}) and any(map(partition.get, _SIGNS_OF_ROWS))
+        if COMPANY in partition.get("context", {}) and has_had_rows(partition)
     }
+
+
+def has_had_rows(state: Mapping[str, Any]) -> bool:
+    """Whether a partition's state tells of rows."""
+    return any(map(state.get, _SIGNS_OF_ROWS))

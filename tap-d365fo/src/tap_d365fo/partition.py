@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pipeline_core.errors import ConfigError
+from tap_d365fo.companies import has_had_rows
 from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.cursor import read_since, start_of_window
 from tap_d365fo.reading.etag_scan import EtagScan
@@ -109,13 +110,39 @@ class Partition:
             else (self.entity.entity_set)
         )
 
-    def portions(self, state: Mapping[str, Any]) -> Iterator[Portion]:
-        """Rows that ``state`` does not cover; under ``full`` all of them."""
-        portions = self._portions(state)
+    def portions(
+        self, state: Mapping[str, Any], *, known: Mapping[str, Any] | None = None
+    ) -> Iterator[Portion]:
+        """Rows that ``state`` does not cover; under ``full`` all of them.
+
+        Args:
+            state: Where to go on; empty begins anew.
+            known: What the state says in truth, where ``state`` is empty in order to begin anew.
+
+        Raises:
+            ConfigError: the company had rows and can no longer be seen.
+        """
+        portions = self._seen(state, state if known is None else known)
         if self.plan.strategy is Strategy.ETAG_SCAN or "snapshot" not in state:
             return portions
         # A snapshot that does not know what another strategy hands over would never miss it.
         return (replace(p, state={"snapshot": None, **p.state}) for p in portions)
+
+    def _seen(self, state: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[Portion]:
+        """The portions; where none has a row of a company that had some, a look at it first."""
+        if self._has_been_read(state):
+            return
+        portions = self._portions(state)
+        if has_had_rows(known) and not self._compares(state):
+            before: list[Portion] = []
+            for portion in portions:
+                before.append(portion)
+                if portion.rows:
+                    break
+            else:
+                self._check_access(known.get("rows"))
+            yield from before
+        yield from portions
 
     def _portions(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         match self.plan.strategy:
@@ -137,7 +164,13 @@ class Partition:
         if self.plan.strategy is Strategy.FULL:
             return self._has_been_read(state) or self._rest(state) is not None
         scans = self.plan.strategy is Strategy.ETAG_SCAN
-        return scans and not self.is_new(state) and isinstance(state.get("resume"), list)
+        return scans and not self.is_new(state) and not self._compares(state)
+
+    def _compares(self, state: Mapping[str, Any]) -> bool:
+        """Whether rows are compared with a snapshot, so that a quiet company shows its rows."""
+        scans = self.plan.strategy is Strategy.ETAG_SCAN
+        whole = not isinstance(state.get("resume"), list)
+        return scans and whole and bool(links_of(state.get("snapshot")))
 
     def must_start_over(self, state: Mapping[str, Any]) -> bool:
         """Whether what ``state`` says has been read is no longer what should have been.
@@ -165,12 +198,12 @@ class Partition:
     def _why_not_settled(self, state: Mapping[str, Any]) -> str | None:
         """Whether the server's numbers of rows are still those that were read."""
         reader, query, url = self.source.reader, self._query(), self.source.url
-        settled = self._settled(state)
-        if not has_settled(reader, query, url, number=self._cursor, settled=settled):
-            return (
-                f"the number of rows up to {self._cursor} {settled.up_to} is no longer "
-                f"{settled.rows}"
-            )
+        for settled in (self._settled(state), self._settled(state, "settled_before")):
+            if not has_settled(reader, query, url, number=self._cursor, settled=settled):
+                return (
+                    f"the number of rows up to {self._cursor} {settled.up_to} is no longer "
+                    f"{settled.rows}"
+                )
         highest, rows = self._bookmark(state), state.get("rows", 0)
         # Within the look-back rows may be added late, and will be read; but none may be missing.
         if count_up_to(reader, query, url, self._cursor, highest) < rows:
@@ -182,8 +215,6 @@ class Partition:
         state.pop("read", None)
 
     def _all(self, state: Mapping[str, Any]) -> Iterator[Portion]:
-        if self._has_been_read(state):
-            return
         rest = self._rest(state)
         if rest is not None and is_short(
             self.source.reader, self._query(), rest, self.source.url, state["resume"]["rows"]
@@ -205,14 +236,12 @@ class Partition:
             if after is not None and self._keys.is_ordered:
                 moved["resume"] = {"after": after, **mark, "rows": rows}
             yield _portion(page, moved)
-        if rows == 0 and state.get("rows"):
-            self._check_access(state["rows"])
         closing = {"resume": None, "rows": rows, "read": mark}
         yield Portion([], closing, self.source.started_at, pages=0)
 
     def _has_been_read(self, state: Mapping[str, Any]) -> bool:
         """Whether a full read that was interrupted later on, at another company, has this one."""
-        return self._goes_on(state.get("read"))
+        return self.plan.strategy is Strategy.FULL and self._goes_on(state.get("read"))
 
     def _rest(self, state: Mapping[str, Any]) -> Query | None:
         """What an interrupted full read has still to read."""
@@ -245,7 +274,7 @@ class Partition:
         chain = links_of(state.get("snapshot"))
         self._folder.tidy(chain)
         resume = state.get("resume")
-        if chain and not isinstance(resume, list):
+        if self._compares(state):
             portions = scan.changes(chain)
         else:
             portions = scan.first(
@@ -276,7 +305,9 @@ class Partition:
 
     def _added(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         lookback = _NUMBER_LOOKBACK if self.settings.lookback is None else self.settings.lookback
-        mark = HighWater(self._settled(state), lookback)
+        mark = HighWater(
+            self._settled(state), lookback, before=self._settled(state, "settled_before")
+        )
         pages = read_above(
             self.source.reader,
             self._query(),
@@ -286,8 +317,8 @@ class Partition:
         )
         for page, numbers in pages:
             settled = mark.take(numbers)
-            moved = {**self._mark(numbers[-1]), "settled": asdict(settled), "rows": mark.rows}
-            yield _portion(page, moved)
+            marks = {"settled": asdict(settled), "settled_before": asdict(mark.before)}
+            yield _portion(page, {**self._mark(numbers[-1]), **marks, "rows": mark.rows})
 
     def _mark(self, value: str | int) -> dict[str, Any]:
         return {
@@ -336,7 +367,7 @@ class Partition:
         query = replace(self._query(), order=(), top=most)
         return self.source.reader.page(query.url(self.source.url))
 
-    def _check_access(self, rows_before: int) -> None:
+    def _check_access(self, rows_before: int | None) -> None:
         """Tell a company whose rows are gone from one that may no longer be seen.
 
         F&O answers for a company without access with no rows and no error. Taken at its word, the
@@ -345,16 +376,17 @@ class Partition:
         if self.company is None or self.source.sees_company(self.company):
             return
         message = (
-            f"{self.entity.entity_set} had {rows_before} rows of company {self.company}, and now "
+            f"{self.entity.entity_set} had {rows_before or 'some'} rows of company "
+            f"{self.company}, and now "
             "the application's user sees nothing of that company; give access back, or leave the "
             "company out of `companies`"
         )
         raise ConfigError(message)
 
-    def _settled(self, state: Mapping[str, Any]) -> Settled:
+    def _settled(self, state: Mapping[str, Any], mark: str = "settled") -> Settled:
         if self._bookmark(state) is None:
             return Settled()
-        return Settled(**state.get("settled", {}))
+        return Settled(**state.get(mark, {}))
 
     @property
     def _cursor(self) -> str:

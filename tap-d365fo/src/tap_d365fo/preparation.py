@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tap_d365fo.access.effort import Effort, measured
 from tap_d365fo.reading.plan import Strategy
+from tap_d365fo.removals import OWED, REMOVAL, is_due
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from tap_d365fo.reading.plan import ReadPlan
     from tap_d365fo.reading.pool import Feed, FetchPool
     from tap_d365fo.reading.portion import Portion
+
+
+_logger = logging.getLogger("tap-d365fo.preparation")
 
 
 @dataclass(eq=False, slots=True)
@@ -79,33 +84,76 @@ def prepare(
     *,
     pool: FetchPool,
     started_at: datetime,
+    sends_versions: bool = True,
     left_out: bool = False,
 ) -> Preparation:
     """Look at the states of a stream's partitions, and let the pool read them.
 
     A version is given to a read that brings every row: what does not come with it is gone. A read
     that goes on where another run was interrupted has none, because rows of the first half come
-    under no version of this run; deletions are then told by the next one. Neither has one that
-    leaves companies out whose rows the target has: they would pass for gone, and, as their state
-    says that they are unchanged, never come back.
+    under no version of this run; the state then says that everything is to be read once more
+    (:mod:`tap_d365fo.removals`). Neither has one that leaves companies out whose rows the target
+    has: they would pass for gone, and, as their state says that they are unchanged, never come
+    back.
+
+    Args:
+        plan: How the stream is read.
+        partitions: Each with what the state holds of it.
+        pool: Begins to read them at once.
+        started_at: When the run began.
+        sends_versions: Whether a version reaches the target at all (``batch_full_reads``).
+        left_out: Whether the target has rows of companies that this run does not read.
     """
-    anew = any(partition.must_start_over(state) for partition, state in partitions)
+    is_full = plan.strategy is Strategy.FULL
+    over = any(partition.must_start_over(state) for partition, state in partitions)
+    may_remove = sends_versions and not left_out
+    due = may_remove and not is_full and _is_due(partitions)
+    anew = over or due
     first = all(partition.is_new(state) for partition, state in partitions)
     resumed = any(partition.resumes(state) for partition, state in partitions)
-    whole = anew or (not resumed and (first or plan.strategy is Strategy.FULL))
+    whole = anew or (not resumed and (first or is_full))
     version = _version(started_at) if whole and not left_out else None
+    mark = {REMOVAL: OWED} if whole and not is_full else {}
     jobs = tuple(
         # A copy: the worker reads it while the emitter moves the real one.
-        _job(partition, {} if anew else copy.deepcopy(dict(state)), pool)
+        _job(partition, copy.deepcopy(dict(state)), mark, pool, anew=anew)
         for partition, state in partitions
     )
     return Preparation(pool, jobs, anew, version)
 
 
-def _job(partition: Partition, state: Mapping[str, Any], pool: FetchPool) -> Job:
+def _is_due(partitions: Sequence[tuple[Partition, Mapping[str, Any]]]) -> bool:
+    due = is_due(state for _, state in partitions)
+    if due:
+        _logger.info(
+            "%s: everything is read again, because the last such read was interrupted: the target "
+            "loses what has gone since",
+            partitions[0][0].entity.entity_set,
+        )
+    return due
+
+
+def _job(
+    partition: Partition,
+    known: Mapping[str, Any],
+    mark: Mapping[str, Any],
+    pool: FetchPool,
+    *,
+    anew: bool,
+) -> Job:
     effort = Effort()
-    feed = pool.submit(partition.name, lambda: measured(effort, partition.portions(state)))
+
+    def portions() -> Iterator[Portion]:
+        return _marked(partition.portions({} if anew else known, known=known), mark)
+
+    feed = pool.submit(partition.name, lambda: measured(effort, portions()))
     return Job(partition, feed, effort)
+
+
+def _marked(portions: Iterator[Portion], mark: Mapping[str, Any]) -> Iterator[Portion]:
+    """``portions`` with ``mark`` in each state that is not empty."""
+    for portion in portions:
+        yield replace(portion, state={**portion.state, **mark}) if portion.state else portion
 
 
 def _version(started_at: datetime) -> int:

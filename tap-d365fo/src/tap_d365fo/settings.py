@@ -296,7 +296,10 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=1),
         default=21600,
         title="Run timeout",
-        description="Seconds after which the run gives up instead of waiting or retrying further.",
+        description=(
+            "Seconds after which nothing more is asked for; what has come is kept, and the next "
+            "run goes on."
+        ),
     ),
     th.Property(
         "ledger_path",
@@ -361,6 +364,11 @@ class Settings:
     request_timeout_s: int
     run_timeout_s: int
     ledger_path: Path | None
+
+    @property
+    def sends_versions(self) -> bool:
+        """Whether a reading of all rows ends with ACTIVATE_VERSION."""
+        return self.batch_full_reads.applied(self.batch, 1)[1] is not None
 
     def of(self, entity_set: str) -> EntitySettings:
         """What ``entity_settings`` says of one set, or the defaults."""

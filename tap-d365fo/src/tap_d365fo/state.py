@@ -17,8 +17,10 @@ class _Partition(msgspec.Struct):
     covers: str | None = None
     rows: int | None = None
     settled: dict[str, int | None] | None = None
+    settled_before: dict[str, int | None] | None = None
     resume: dict[str, Any] | list[str] | None = None
     read: dict[str, Any] | None = None
+    removal: str | None = None
 
 
 class _Bookmark(_Partition):

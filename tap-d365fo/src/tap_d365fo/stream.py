@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import metrics
 from singer_sdk import singerlib as singer
 from singer_sdk.helpers._state import get_state_if_exists
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.streams.core import Stream
 
 from pipeline_core.errors import ConfigError, DataError, PipelineError
+from tap_d365fo import removals
 from tap_d365fo.audit import DELETED_AT, added, as_text, growth
 from tap_d365fo.batch import StreamBatches
 from tap_d365fo.companies import COMPANY
 from tap_d365fo.failures import PartitionFailure, is_down, is_fatal, summary
 from tap_d365fo.metadata.catalog import shape_of
+from tap_d365fo.metadata.checks import new_columns
 from tap_d365fo.partition import Partition
 from tap_d365fo.preparation import Job, Preparation, prepare
 from tap_d365fo.reading.plan import ReadPlan, plan_reading
@@ -37,6 +41,12 @@ if TYPE_CHECKING:
 
 #: Characters of a failure's sentence that the ledger keeps.
 _REASON_LENGTH = 500
+
+#: Records that become lines at a time.
+_GROUP = 500
+
+#: Names of new columns in a line of the log.
+_MOST_NAMES = 5
 
 #: What the SDK's metrics call the place that rows come from.
 _ENDPOINT = "/data"
@@ -60,6 +70,7 @@ class EntityStream(Stream):
             self.forced_replication_method = self._shape.forced_method
         self._known_columns = frozenset(p.name for p in entity.properties)
         self._page_received_at: datetime | None = None
+        self._told_columns: set[str] = set()
 
     @property
     def is_sorted(self) -> bool:
@@ -139,6 +150,7 @@ class EntityStream(Stream):
             [(p, self._known_of(p)) for p in self.partitions_of(plan)],
             pool=self._d365_tap.pool,
             started_at=self._source.started_at,
+            sends_versions=self._source.settings.sends_versions,
             left_out=bool(self._d365_tap.left_out(self.name)),
         )
 
@@ -158,8 +170,10 @@ class EntityStream(Stream):
             self._fail(PartitionFailure(self.name, None, error))
             return
         self._d365_tap.prepare_ahead(self)
+        self._tell_columns({p.name for p in self._entity.properties} - self._known_columns)
         self._stream_version, self._batches = self._transport(preparation.version)
         progress = Progress(self.name, len(preparation.jobs))
+        self._begin(preparation)
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for job, portion, failure in preparation.in_turns():
@@ -170,23 +184,38 @@ class EntityStream(Stream):
                         self._finish(job, anew=preparation.anew)
                         progress.ended()
                     else:
-                        for record in self._emit(job, portion, write_messages=write_messages):
-                            counter.increment()
-                            yield record
+                        for group in self._emit(job, portion, write_messages=write_messages):
+                            counter.increment(len(group))
+                            yield from group
                         progress.portion(job.partition.name, portion)
         finally:
             preparation.release()
-        for job in preparation.jobs:
-            job.partition.settle(self.state_of(job.partition))
-        if write_messages:
-            version = self._stream_version
-            if version is not None and not any(job.failed for job in preparation.jobs):
-                self._write_activate_version_message(version)
-            self.state_manager.is_flushed = False
-            self._write_state_message()
+        self._end(preparation, write_messages=write_messages)
         with metrics.http_request_counter(self.name, _ENDPOINT) as requests:
             requests.increment(progress.pages)
         progress.finished()
+
+    def _begin(self, preparation: Preparation) -> None:
+        """Note in the state that everything is read again, where that is owed."""
+        if preparation.anew:
+            for job in preparation.jobs:
+                removals.begin(self.state_of(job.partition))
+
+    def _end(self, preparation: Preparation, *, write_messages: bool) -> None:
+        """Say what has gone, where everything came, and write the state of the whole stream."""
+        ended = not any(job.failed for job in preparation.jobs)
+        version = self._stream_version if ended and write_messages else None
+        told = version is not None or not self._source.settings.sends_versions
+        for job in preparation.jobs:
+            state = self.state_of(job.partition)
+            job.partition.settle(state)
+            if ended:
+                removals.end(state, told=told)
+        if write_messages:
+            if version is not None:
+                self._write_activate_version_message(version)
+            self.state_manager.is_flushed = False
+            self._write_state_message()
 
     def _sample(self, most: int) -> Generator[dict[str, Any], None, None]:
         """Emit a few rows, as ``--test`` wants; nothing is remembered of them."""
@@ -203,13 +232,15 @@ class EntityStream(Stream):
 
     def _emit(
         self, job: Job, portion: Portion, *, write_messages: bool
-    ) -> Generator[dict[str, Any], None, None]:
+    ) -> Iterator[list[dict[str, Any]]]:
         """Write one portion and let the state move behind it."""
         self._page_received_at = portion.received_at
+        if portion.rows and not job.partition.select and not self._entity.partial:
+            self._tell_columns(new_columns(self._entity, portion.rows[0]))
         before = self._sent_totals()
         try:
             records = self._records(portion)
-            yield from self._written(records) if write_messages else records
+            yield from self._written(records) if write_messages else _groups(records)
         except PipelineError as error:
             self._preparation.abandon(job)
             self._give_up(job, error)
@@ -225,17 +256,49 @@ class EntityStream(Stream):
             if write_messages and (portion.rows or portion.deleted):
                 self._write_state_message()
 
-    def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _tell_columns(self, names: Iterable[str]) -> None:
+        """Say once of columns that the environment publishes and that no record will have."""
+        fresh = sorted(set(names) - self._told_columns)
+        if not fresh:
+            return
+        self._told_columns.update(fresh)
+        more = f" and {len(fresh) - _MOST_NAMES} more" if len(fresh) > _MOST_NAMES else ""
+        self.logger.warning(
+            "%s: the environment has columns that are not read, because they are not in the "
+            "catalog: %s%s; run discovery again to get them",
+            *(self.name, ", ".join(fresh[:_MOST_NAMES]), more),
+        )
+        self._source.ledger.append("columns.new", stream=self.name, columns=fresh)
+
+    def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         """Write the records of one portion, as files or as messages."""
         if self._batches is not None:
             page = list(records)
             for message in self._batches.messages(page):
                 self._tap.write_message(message)
-            yield from page
+            yield page
             return
-        for record in records:
-            self._write_record_message(record)
-            yield record
+        for group in _groups(records):
+            if self._is_untouched:
+                self._d365_tap.writer.write_records(
+                    self.name,
+                    group,
+                    version=self._stream_version,
+                    time_extracted=self._page_received_at,
+                )
+            else:
+                for record in group:
+                    self._write_record_message(record)
+            yield group
+
+    @cached_property
+    def _is_untouched(self) -> bool:
+        """Whether records travel as they are read: no map changes them, nothing is flattened."""
+        return all(
+            type(stream_map) is SameRecordTransform
+            and not (stream_map.flattening_options and stream_map.flattening_enabled)
+            for stream_map in self.stream_maps
+        )
 
     def _transport(self, version: int | None) -> tuple[int | None, StreamBatches | None]:
         """The version to send, and the files to write in place of RECORD messages."""
@@ -418,3 +481,9 @@ class EntityStream(Stream):
         context = {COMPANY: partition.company} if partition.company else None
         state: dict[str, Any] = self.get_context_state(context)
         return state
+
+
+def _groups(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    iterator = iter(records)
+    while group := list(islice(iterator, _GROUP)):
+        yield group

@@ -96,7 +96,10 @@ class TapD365FO(Tap):
         self._audit = RunAudit(current_run_id())
         self.failures: list[PartitionFailure] = []
         self.failed_in_a_row = 0
-        super().__init__(message_writer=AuditingWriter(self._audit), **kwargs)
+        self._seen_companies: dict[str, bool] = {}
+        self._looking = threading.Lock()
+        self.writer = AuditingWriter(self._audit)
+        super().__init__(message_writer=self.writer, **kwargs)
 
     def discover_streams(self) -> Sequence[EntityStream]:
         """One stream for each entity set in scope; with a catalog only for those it selects."""
@@ -245,8 +248,13 @@ class TapD365FO(Tap):
         self.environment.metadata.forget(entity_set)
 
     def sees_company(self, company: str) -> bool:
-        """Whether any selected stream shows a row of ``company``."""
-        return any(stream.shows(company) for stream in self._selected_entities())
+        """Whether any selected stream shows a row of ``company``; looked up once a run."""
+        with self._looking:
+            if company not in self._seen_companies:
+                self._seen_companies[company] = any(
+                    stream.shows(company) for stream in self._selected_entities()
+                )
+            return self._seen_companies[company]
 
     def _selected_entities(self) -> list[EntityStream]:
         streams = self.streams.values()

@@ -14,11 +14,16 @@ from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from pipeline_core.errors import ReaderGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from tap_d365fo.audit import RunAudit
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
+
+#: Where the record of a RECORD message stands; in a name, the quotes would be escaped.
+_RECORD = b'"record":'
+_NOTHING = _RECORD + b"{}"
 
 
 class AuditingWriter(GenericSingerWriter[bytes, singer.Message]):
@@ -47,9 +52,46 @@ class AuditingWriter(GenericSingerWriter[bytes, singer.Message]):
             self._audit.announce(message.stream, message.schema)
         elif isinstance(message, singer.RecordMessage):
             self._audit.add(message.stream, message.record)
+        self._write(
+            self.serialize_message(message) + b"\n",
+            at_once=not isinstance(message, singer.RecordMessage),
+        )
+
+    def write_records(
+        self,
+        stream: str,
+        records: Sequence[Mapping[str, Any]],
+        *,
+        version: int | None,
+        time_extracted: datetime | None,
+    ) -> None:
+        """Write the lines that :meth:`write_message` would, without an object for each message.
+
+        Args:
+            stream: Was announced by a SCHEMA.
+            records: Of one page.
+            version: Of all of them.
+            time_extracted: Likewise.
+
+        Raises:
+            DataError: an amount cannot be added up; then none of them is written.
+        """
+        self._audit.add_all(stream, records)
+        hollow = singer.RecordMessage(stream, {}, version, time_extracted)
+        before, after = _encoder.encode(hollow.to_dict()).split(_NOTHING, 1)
+        before, after = before + _RECORD, after + b"\n"
+        lines = bytearray()
+        for record in records:
+            lines += before
+            _encoder.encode_into(record, lines, -1)
+            lines += after
+        self._write(lines, at_once=False)
+
+    @staticmethod
+    def _write(lines: bytes | bytearray, *, at_once: bool) -> None:
         try:
-            sys.stdout.buffer.write(self.serialize_message(message) + b"\n")
-            if not isinstance(message, singer.RecordMessage):
+            sys.stdout.buffer.write(lines)
+            if at_once:
                 sys.stdout.buffer.flush()
         except BrokenPipeError as error:
             raise _reader_gone() from error

@@ -16,14 +16,16 @@ _VARIABLE = "TARGET_TABLEAU_HYPER_FAILPOINT"
 
 #: All of them, in the order of a run.
 NAMES = (
+    "input.state",  # a STATE has come, and more may follow
     "engine.start",  # hyperd is about to be started
     "merge.deleted",  # old rows are deleted, new ones not yet inserted
     "merged",  # the copy is complete
     "proved",  # and read back
     "commit.undo",  # the extract of before is kept, where rows are appended
-    "commit.next",  # the new manifest lies beside the old one
-    "commit.extract",  # the extract is replaced, its manifest is not
-    "committed",  # both are
+    "commit.next",  # an extract and its manifest lie ready, perhaps not yet those of other streams
+    "commit.together",  # all do, and from now on they count
+    "commit.extract",  # an extract is replaced, its manifest is not
+    "committed",  # both are, perhaps not yet those of other streams
     "delivery.intent",  # the ledger says what is about to happen
     "upload.chunk",  # a chunk has been taken
     "delivery.sent",  # the server has been given the work

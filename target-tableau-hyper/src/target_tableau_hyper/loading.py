@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from target_tableau_hyper.controls.look import Book, Look, closest, sealed_book
 from target_tableau_hyper.controls.runner import ControlRun
+from target_tableau_hyper.extract.commit import Replacement, replace_together
 from target_tableau_hyper.extract.compaction import Density
 from target_tableau_hyper.extract.engine import start_engine
 from target_tableau_hyper.extract.manifest import Manifest, sha256_of, totals_text
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from target_tableau_hyper.extract.engine import Engine
     from target_tableau_hyper.extract.layout import TableColumn
-    from target_tableau_hyper.extract.staging import StagedStream
+    from target_tableau_hyper.extract.staged import StagedStream
     from target_tableau_hyper.run import Run
 
 
@@ -91,6 +92,8 @@ class Loader:
         self._engine: Engine | None = None
         self._results: dict[str, list[dict[str, Any]]] = {}
         self._types_before: dict[str, dict[str, str]] = {}
+        #: By stream, how many records were set aside and where.
+        self._aside: dict[str, str] = {}
 
     def load(self) -> list[Sealed]:
         """Merge, prove and replace.
@@ -99,6 +102,10 @@ class Loader:
             The extracts of this run's streams, in the order of their first SCHEMA.
         """
         streams = [staged for staged in self._run.streams.values() if self._has_columns(staged)]
+        for (
+            staged
+        ) in streams:  # whatever keeps the run from counting, what was set aside may be why
+            self._settle_quarantine(staged)
         with self._stack:
             merged = [self._merge(staged) for staged in streams]
             self._types_before = {
@@ -106,23 +113,32 @@ class Loader:
             }
             self._results = self._check(merged)
             prepared = [self._seal(work) for work in merged]
-        kept = [sealed for sealed, _ in prepared if sealed.manifest.stream != TEST_STREAM]
-        for staged in streams:
-            self._settle_quarantine(staged)
-        for sealed, work in prepared:
+        kept = []
+        for sealed, copy in prepared:
             if sealed.manifest.stream == TEST_STREAM:
                 self._run.logger.info(
                     "test stream taken and dropped again: %d rows", sealed.manifest.rows
                 )
-            elif work is None:
+            else:
+                kept.append((sealed, copy))
+        self._replace([(sealed, copy) for sealed, copy in kept if copy is not None])
+        for sealed, copy in kept:
+            if copy is None:
                 sealed.store.update(sealed.manifest)
                 self._record_unchanged(sealed.manifest)
             else:
-                if self._appends(sealed):
-                    sealed.store.keep_for_undo()
-                sealed.store.commit(work, sealed.manifest)
                 self._record(sealed)
-        return kept
+        return [sealed for sealed, _ in kept]
+
+    def _replace(self, changed: Sequence[tuple[Sealed, Path]]) -> None:
+        """Let the copies of changed extracts take their places."""
+        for sealed, _ in changed:
+            if self._appends(sealed):
+                sealed.store.keep_for_undo()
+        replace_together(
+            self._run.settings.output_dir.resolve(),
+            [Replacement(sealed.store, copy, sealed.manifest) for sealed, copy in changed],
+        )
 
     def _settle_quarantine(self, staged: StagedStream) -> None:
         """Keep and tell what was set aside."""
@@ -132,6 +148,7 @@ class Loader:
         path = staged.quarantine.settle(run.settings.output_dir.resolve(), run.stem(staged.stream))
         assert path is not None  # noqa: S101 - something was set aside
         name = f"{path.parent.name}/{path.name}"
+        self._aside[staged.stream] = f"{staged.quarantine.count:,} of {staged.stream} (see {name})"
         run.logger.warning(
             "stream %r: %d records do not fit and are not stored; see %s in output_dir",
             *(staged.stream, staged.quarantine.count, name),
@@ -210,6 +227,7 @@ class Loader:
             Look(books, self._running_engine, self._run.staging / "controls"),
             brought={work.staged.stream: work.old for work in merged},
             known=[*books, *on_disk],
+            aside=self._aside,
             ledger=self._run.ledger,
             logger=self._run.logger,
             now=self._now,

@@ -12,10 +12,12 @@ from pipeline_core.ledger import NoLedger, open_ledger, tell_head
 from pipeline_core.run_id import current_run_id
 from pipeline_core.secrets.resolve import told
 from target_tableau_hyper.audit import Completeness
+from target_tableau_hyper.extract.commit import finish_replacing
 from target_tableau_hyper.extract.layout import max_digits
 from target_tableau_hyper.extract.quarantine import Quarantine
-from target_tableau_hyper.extract.staging import Budget, StagedStream, clear_staging
-from target_tableau_hyper.extract.store import file_stem, stem_of_setting
+from target_tableau_hyper.extract.staged import StagedStream, clear_staging
+from target_tableau_hyper.extract.staging import Budget
+from target_tableau_hyper.extract.store import file_stem, free_stem, stem_of_setting, stems_in
 from target_tableau_hyper.lock import hold_directory
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Run:
         self.ledger: Ledger | NoLedger = NoLedger()
         self.streams: dict[str, StagedStream] = {}
         self._writers: dict[str, SegmentWriter] = {}
+        self._stems: dict[str, str] = {}
         self._resources = ExitStack()
         self._is_open = False
         self._source: str | None = None
@@ -75,6 +78,7 @@ class Run:
             )
             # Without the lock, what lies there is another target's, be it under the same run id.
             self._resources.callback(shutil.rmtree, self.staging, ignore_errors=True)
+            late = finish_replacing(self.settings.output_dir.resolve())
             left = clear_staging(self.staging.parent)
             self.staging.mkdir(parents=True)
         except OSError as error:
@@ -96,6 +100,11 @@ class Run:
         self.ledger.append(
             "run.started", output_dir=str(self.settings.output_dir), **told(self._secret_uses)
         )
+        if late:
+            self.logger.info(
+                "a run died while its extracts took their places; done for: %s", ", ".join(late)
+            )
+            self.ledger.append("replacement.finished", extracts=late)
 
     def tell_source(self) -> None:
         """Note the tap's run, where it has an id of its own: no runner told both one."""
@@ -148,7 +157,7 @@ class Run:
         if stream not in self.streams:
             stem = self.stem(stream)
             for other in self.streams:
-                if self.stem(other) == stem:
+                if self.stem(other).casefold() == stem.casefold():
                     message = (
                         f"streams {other!r} and {stream!r} would both be stored in {stem}.hyper; "
                         "give each its own datasources.<stream>.file"
@@ -189,8 +198,13 @@ class Run:
 
     def stem(self, stream: str) -> str:
         """File name of a stream's extract, without ``.hyper``."""
-        wanted = self.settings.datasource(stream).file
-        return stem_of_setting(stream, wanted) if wanted else file_stem(stream)
+        if stream not in self._stems:
+            wanted = self.settings.datasource(stream).file
+            taken = stems_in(self.settings.output_dir.resolve()).union(self._stems.values())
+            self._stems[stream] = (
+                stem_of_setting(stream, wanted) if wanted else free_stem(stream, taken)
+            )
+        return self._stems[stream]
 
     def add_writer(self, stream: str, writer: SegmentWriter) -> None:
         """Let a new schema's writer take over; what the former one holds comes first."""

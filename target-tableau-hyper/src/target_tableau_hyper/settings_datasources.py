@@ -190,6 +190,12 @@ class Datasources:
         for key, entry in (config or {}).items():
             if "tables" in entry:
                 combined[key] = _combined(key, entry)
+                if len({known.casefold() for known in combined}) < len(combined):
+                    message = (
+                        f"datasources.{key}: another entry with tables has this name but for upper "
+                        "and lower case, and both would be noted in one file; rename one"
+                    )
+                    raise ConfigError(message)
             else:
                 single[key] = _single(key, entry)
         return cls(single, combined)

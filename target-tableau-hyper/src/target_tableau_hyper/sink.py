@@ -110,6 +110,24 @@ class HyperSink(Sink):
             self.staged.received_version(version)
         return sums
 
+    @property
+    def takes_lines(self) -> bool:
+        """Whether records may come as JSON text, many at a time."""
+        return self._plain and self.writer.takes_lines
+
+    def take_lines(
+        self, records: Sequence[bytes], version: int | None
+    ) -> dict[str, Decimal] | None:
+        """Store records that came as JSON text, whole columns at a time.
+
+        Returns:
+            As :meth:`take_batch`.
+        """
+        sums = self.writer.add_lines(records, version=version)
+        if sums is not None and version is not None:
+            self.staged.received_version(version)
+        return sums
+
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """Store one record that came through stream maps or flattening."""
         del context  # the SDK's context does not know the message's version

@@ -19,8 +19,9 @@ from pipeline_core.errors import ConfigError, DataError, ReaderGoneError, Termin
 from pipeline_core.secrets.resolve import resolve_secrets, secret_settings
 from target_tableau_hyper.batches import check_form, jsonl_records, parquet_batches, rows_of
 from target_tableau_hyper.extract.schema import DELETED_AT, columns_of
+from target_tableau_hyper.failpoints import reach
 from target_tableau_hyper.finish import finish_run
-from target_tableau_hyper.reader import MessageReader
+from target_tableau_hyper.reader import Lines, MessageReader
 from target_tableau_hyper.run import Run
 from target_tableau_hyper.settings import CONFIG_JSONSCHEMA, Settings
 from target_tableau_hyper.settings_check import faults, fill_defaults, unknown_settings
@@ -42,6 +43,9 @@ _PROGRESS_S = 10.0
 
 #: Records between two looks at the clock.
 _PROGRESS_RECORDS = 5_000
+
+#: Records that are worth being read as columns: fewer wait for others as they are.
+_WORTH_COLUMNS = 500
 
 _HELP = """Load Singer messages into Hyper extracts and publish them to Tableau.
 
@@ -201,6 +205,8 @@ class HyperTarget(Target):
             sink = self.get_sink(maps[0].stream_alias)
             assert isinstance(sink, HyperSink)  # noqa: S101 - the default sink class
             self._lanes[stream] = (sink, self.run.completeness.tally(stream))
+        together = [name for name, (sink, _) in self._lanes.items() if sink.takes_lines]
+        self.message_reader.take_together(together, self._process_lines)
 
     def _claim_alias(self, alias: str, stream: str) -> None:
         """Let no two streams feed one table: the second's SCHEMA would shut out the first's rows.
@@ -242,6 +248,18 @@ class HyperTarget(Target):
             self.deleted_at_in_hand = record.get(DELETED_AT)
             super()._process_record_message(message_dict)
         self._count(1)
+
+    def _process_lines(self, lines: Lines) -> None:
+        """Count and store the records of a group, as columns where that is certain."""
+        sink, tally = self._lanes[lines.stream]
+        count = len(lines.records)
+        sums = sink.take_lines(lines.records, lines.version) if count >= _WORTH_COLUMNS else None
+        if sums is None:
+            for message in self.message_reader.messages_of(lines):
+                self._process_record_message(message)
+            return
+        tally.add_batch(count, sums)
+        self._count(count)
 
     def _count(self, records: int) -> None:
         """Tell of progress every so many records."""
@@ -315,6 +333,7 @@ class HyperTarget(Target):
         self._assert_line_requires(message_dict, requires={"value"})
         self.run.completeness.judge(message_dict["value"])
         self.run.tell_source()
+        reach("input.state")
         self._latest_state = message_dict["value"]
 
     def process_endofpipe(self) -> None:

@@ -57,6 +57,8 @@ class TableauServer:
         site_id: LUID of the site.
         refreshes: What becomes of refreshes.
         deliveries: What becomes of messages to webhooks, and which were sent.
+        publishing_seconds: How much longer than `job_seconds` publishes and updates take; jobs that
+            are not done heed a change.
     """
 
     app: ASGIApp
@@ -64,6 +66,7 @@ class TableauServer:
     site_id: str
     refreshes: RefreshScript
     deliveries: DeliveryScript
+    publishing_seconds: float
 
     def __init__(
         self,
@@ -112,6 +115,7 @@ class TableauServer:
         self._courier = Courier(self._webhooks, place.id)
         self.deliveries = self._courier.script
         self.refreshes = RefreshScript()
+        self.publishing_seconds = 0.0
         self._worker = Backgrounder(
             jobs,
             {
@@ -121,6 +125,7 @@ class TableauServer:
             database=self._database,
             content=content,
             seconds=job_seconds,
+            longer=lambda _: self.publishing_seconds,
         )
         # A refresh that takes long holds up no publish.
         refresh = RefreshWork(datasources, workbooks, jobs, self.refreshes, clock)

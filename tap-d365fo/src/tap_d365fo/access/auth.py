@@ -20,6 +20,7 @@ from pipeline_core.errors import AuthError, ConfigError, TransientError
 from pipeline_core.redaction import REDACTOR
 from pipeline_core.tls import is_untrusted
 from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body
+from tap_d365fo.access.deadline import RunDeadline
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
 from tap_d365fo.access.watched import watched_headers
 
@@ -85,15 +86,20 @@ class TokenProvider:
         self._lock = threading.Lock()
         self._app: msal.ConfidentialClientApplication | None = None
 
-    def token(self) -> str:
+    def token(self, deadline: RunDeadline | None = None) -> str:
         """A bearer token for the environment.
+
+        Args:
+            deadline: When the run must end, and every wait with it.
 
         Raises:
             AuthError: Entra ID refuses the application.
             ConfigError: the authority does not exist or is not trusted.
-            NoTokenError: Entra ID cannot be reached or is out of order.
+            NoTokenError: Entra ID cannot be reached or is out of order, or not well in time.
         """
+        deadline = deadline or RunDeadline()
         with self._lock:
+            self._http.deadline = deadline
             failures = 0
             while True:
                 try:
@@ -106,15 +112,20 @@ class TokenProvider:
                     # MSAL remembers a refusal and answers from memory; a new one asks again.
                     self._app = None
                     wait_s = max(named_s, self._backoff.wait_s(failures, chance=self._chance))
+                    try:
+                        deadline.check_wait(wait_s, str(error))
+                    except TransientError as late:
+                        raise NoTokenError(str(late), retry_at=late.retry_at) from error
                     _logger.warning("%s; again in %.1f s", error, wait_s)
                     self._sleep(wait_s)
 
-    def renew(self, refused: str) -> None:
+    def renew(self, refused: str, deadline: RunDeadline | None = None) -> None:
         """Forget the token that a server refused, so that the next one is new.
 
         Where several workers were refused with one token, only the first call forgets it.
         """
         with self._lock:
+            self._http.deadline = deadline or RunDeadline()
             if self._app is not None and self._acquire() == refused:
                 self._app.remove_tokens_for_client()
 
@@ -187,6 +198,8 @@ class _MsalTransport:
     def __init__(self, session: requests.Session, monotonic: Callable[[], float]) -> None:
         self._session = session
         self._monotonic = monotonic
+        #: When the run must end.
+        self.deadline = RunDeadline()
 
     def post(self, url: str, **kwargs: Any) -> _Reply:  # noqa: ANN401 - MSAL's protocol
         return self._send("POST", url, **kwargs)
@@ -198,13 +211,16 @@ class _MsalTransport:
         self._session.close()
 
     def _send(self, method: str, url: str, **kwargs: Any) -> _Reply:  # noqa: ANN401
-        kwargs.setdefault("timeout", _TOKEN_TIMEOUT_S)
+        self.deadline.check("Entra ID was not asked")
+        left_s = min(self.deadline.left_s, _ANSWER_DEADLINE_S)
+        connect_s, silence_s = _TOKEN_TIMEOUT_S
+        kwargs.setdefault("timeout", (min(connect_s, left_s), min(silence_s, left_s)))
         kwargs["headers"] = {**(kwargs.get("headers") or {}), "Accept-Encoding": "gzip"}
-        ends = self._monotonic() + _ANSWER_DEADLINE_S
+        ends = self._monotonic() + left_s
 
         def check_deadline() -> None:
             if self._monotonic() > ends:
-                message = f"Entra ID sent no whole answer within {_ANSWER_DEADLINE_S} s"
+                message = f"Entra ID sent no whole answer within {left_s:.0f} s"
                 raise TransientError(message)
 
         with watched_headers(check_deadline):

@@ -9,7 +9,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -22,6 +22,7 @@ import requests
 from pipeline_core.errors import AuthError, ConfigError, DataError, TransientError
 from pipeline_core.tls import is_untrusted
 from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body, unpacked
+from tap_d365fo.access.deadline import RunDeadline
 from tap_d365fo.access.effort import note_request, note_wait
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
 from tap_d365fo.access.throttle import Throttle
@@ -49,8 +50,8 @@ _LARGEST_DOWNLOAD_BYTES = 1024 * 1024 * 1024
 
 _JSON = "application/json;odata.metadata=minimal"
 
-#: What a ``Retry-After`` of astronomic length is cut to in a message.
-_LONGEST_PROMISE_S = 366 * 86400.0
+#: The shortest time that a connection is given.
+_LEAST_TIMEOUT_S = 0.01
 
 #: The member that holds the rows of a page.
 _ROWS = b'"value"'
@@ -138,7 +139,7 @@ class D365Client:
             sessions: Gives the session of the calling worker.
             tokens: Shared by all workers.
             request_timeout_s: Limit for one attempt, first to last byte.
-            run_timeout_s: From now on; no wait or retry begins that would end later.
+            run_timeout_s: From now on; no request begins later, and none lasts longer.
             backoff: Waits between attempts where the server names none.
             timing: Clock, sleep and randomness.
             keeper: Where each body that proved readable is kept.
@@ -150,9 +151,14 @@ class D365Client:
         self._request_timeout_s = request_timeout_s
         self._backoff = backoff or Backoff()
         self._timing = timing or Timing()
-        self._deadline = self._timing.monotonic() + run_timeout_s
+        self._deadline = RunDeadline(
+            run_timeout_s, monotonic=self._timing.monotonic, now=self._timing.now
+        )
         self._throttle = Throttle(
-            max_concurrency, monotonic=self._timing.monotonic, sleep=self._timing.sleep
+            max_concurrency,
+            monotonic=self._timing.monotonic,
+            sleep=self._timing.sleep,
+            deadline=self._deadline,
         )
 
     def get(self, url: str) -> Answer:
@@ -160,8 +166,8 @@ class D365Client:
 
         Raises:
             AuthError: the token is refused although it is new, or access is denied.
-            TransientError: still failing after the last attempt, or the wait that the server asks
-                for ends after the run's deadline (then with ``retry_at``).
+            TransientError: still failing after the last attempt, the run's time is over, or the
+                wait that the server asks for ends after it (then with ``retry_at``).
             ConfigError: the address or the query is not one that the environment knows.
             DataError: every answer is whole but none is an OData document.
         """
@@ -204,13 +210,14 @@ class D365Client:
             request_id = str(uuid.uuid4())
             try:
                 with self._throttle.slot():
+                    self._deadline.check(_label(url, f"request {request_id}"))
                     note_request()
                     answer = attempt(request_id)
             except _TokenRefusedError as refused:
                 if token_renewed:
                     raise AuthError(_unauthorized(url, refused.label)) from refused
                 token_renewed = True
-                self._tokens.renew(refused.token)
+                self._tokens.renew(refused.token, self._deadline)
             except _AttemptFailedError as failed:
                 # Zero is no promise: "at once" from a busy server would be a loop without end.
                 if not failed.retry_after_s:
@@ -228,10 +235,7 @@ class D365Client:
                 message = f"{_label(url, failed.label)} failed {attempts} times, last with {failed}"
                 raise (DataError if failed.unreadable else TransientError)(message) from failed
             wait_s = self._backoff.wait_s(attempts, chance=self._timing.chance)
-        if self._timing.monotonic() + wait_s > self._deadline:
-            retry_at = self._timing.now() + timedelta(seconds=min(wait_s, _LONGEST_PROMISE_S))
-            message = f"{_label(url, failed.label)}: {failed}; run_timeout leaves no time to wait"
-            raise TransientError(message, retry_at=retry_at) from failed
+        self._deadline.check_wait(wait_s, f"{_label(url, failed.label)}: {failed}")
         _logger.warning("%s: %s; again in %.1f s", _label(url, failed.label), failed, wait_s)
         if failed.throttled:
             self._throttle.refused(wait_s)
@@ -252,7 +256,7 @@ class D365Client:
         self, url: str, request_id: str, accept: str
     ) -> Iterator[tuple[requests.Response, str, float]]:
         """An accepted answer whose body has yet to come, its name for logs, and its deadline."""
-        token = self._tokens.token()
+        token = self._tokens.token(self._deadline)
         headers = {
             "Authorization": f"Bearer {token}",
             "Accept": accept,
@@ -261,7 +265,10 @@ class D365Client:
             "x-ms-client-request-id": request_id,
         }
         label = f"request {request_id}"
-        ends = self._timing.monotonic() + self._request_timeout_s
+        left_s = min(self._request_timeout_s, self._deadline.left_s)
+        ends = self._timing.monotonic() + left_s
+        # ``requests`` takes no zero; what is begun too late ends at its first receive.
+        left_s = max(left_s, _LEAST_TIMEOUT_S)
         try:
             with watched_headers(partial(self._check_deadline, ends, label)):
                 answered = self._sessions().get(
@@ -269,7 +276,7 @@ class D365Client:
                     headers=headers,
                     stream=True,
                     allow_redirects=False,
-                    timeout=(_CONNECT_TIMEOUT_S, min(_SILENCE_TIMEOUT_S, self._request_timeout_s)),
+                    timeout=(min(_CONNECT_TIMEOUT_S, left_s), min(_SILENCE_TIMEOUT_S, left_s)),
                 )
             with answered as response:
                 activity = response.headers.get("ms-dyn-aid")
@@ -345,6 +352,7 @@ class D365Client:
 
     def _check_deadline(self, ends: float, label: str) -> None:
         if self._timing.monotonic() > ends:
+            self._deadline.check(label)
             reason = f"no whole answer within request_timeout ({self._request_timeout_s:.0f} s)"
             raise _AttemptFailedError(reason, label)
 

@@ -12,6 +12,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tap_d365fo.access.deadline import RunDeadline
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -28,11 +30,13 @@ class Throttle:
         *,
         monotonic: Callable[[], float],
         sleep: Callable[[float], None],
+        deadline: RunDeadline | None = None,
     ) -> None:
-        """Allow up to ``most`` requests at a time."""
+        """Allow up to ``most`` requests at a time; no wait goes beyond ``deadline``."""
         self._most = self._limit = most
         self._monotonic = monotonic
         self._sleep = sleep
+        self._deadline = deadline or RunDeadline()
         self._under_way = 0
         self._answers = 0
         self._quiet_until = 0.0
@@ -45,7 +49,11 @@ class Throttle:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Wait for a turn; the body is one request."""
+        """Wait for a turn; the body is one request.
+
+        Raises:
+            TransientError: the server asks to wait longer than the run may last.
+        """
         self._enter()
         try:
             yield
@@ -82,4 +90,5 @@ class Throttle:
                 if quiet_s <= 0:
                     self._under_way += 1
                     return
+            self._deadline.check_wait(quiet_s, "the environment asks all requests to wait")
             self._sleep(quiet_s)

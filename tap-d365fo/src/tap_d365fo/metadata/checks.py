@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import ConfigError
 from tap_d365fo.audit import DELETED_AT
+from tap_d365fo.metadata.filters import unknown_names
 from tap_d365fo.names import nearest
 from tap_d365fo.reading.plan import plan_reading
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from singer_sdk.singerlib.catalog import CatalogEntry
 
@@ -69,6 +70,20 @@ def check_settings(entity: Entity, settings: EntitySettings) -> None:
                     f"{name!r}{nearest(name, known)}"
                 )
                 raise ConfigError(message)
+    if entity.partial:  # a recording holds what was selected; the filter may speak of the rest
+        return
+    for name in unknown_names(settings.filter or "", names):
+        message = (
+            f"entity_settings.{entity.entity_set}.filter: there is no property "
+            f"{name!r}{nearest(name, names)}"
+        )
+        raise ConfigError(message)
+
+
+def new_columns(entity: Entity, row: Mapping[str, Any]) -> list[str]:
+    """Columns of a received row that are not in the entity's metadata, annotations aside."""
+    known = {p.name for p in entity.properties} | {n.name for n in entity.navigations}
+    return [name for name in row if name not in known and "@" not in name]
 
 
 def unknown_columns(entity: Entity, entry: CatalogEntry) -> list[str]:

@@ -16,7 +16,9 @@ has no more by the end: then rows were deleted ahead of the walk.
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import replace
+from itertools import compress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,9 +26,10 @@ from pipeline_core.errors import DataError, TransientError
 from tap_d365fo.reading.keys import behind
 from tap_d365fo.reading.pages import Trail, overlapping
 from tap_d365fo.reading.rows import identify
+from tap_d365fo.reading.seen import SeenRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Hashable, Iterator
     from typing import Any
 
     from tap_d365fo.reading.keys import KeyForm
@@ -74,15 +77,16 @@ def read_full(
         return
     for walk in range(1, _WALKS + 1):
         steps = _Steps(query, environment_url, by_key if walk == 1 else None)
-        seen: set[object] = set()
         try:
-            expected = yield from _walk(
-                reader, counted.url(environment_url), identify(key), seen, steps
-            )
-            if steps.joined and len(seen) < expected:
+            with closing(SeenRows()) as seen:
+                expected = yield from _walk(
+                    reader, counted.url(environment_url), identify(key), seen, steps
+                )
+                came = len(seen)
+            if steps.joined and came < expected:
                 expected = count_rows(reader, query, environment_url)
-            if len(seen) < expected:
-                reason = f"{len(seen)} of {expected} rows came"
+            if came < expected:
+                reason = f"{came} of {expected} rows came"
                 raise _LostPlaceError(reason)  # noqa: TRY301 - as the walk does
         except _LostPlaceError as lost:
             _logger.warning("%s: %s; walk %d of %d", query.entity_set, lost, walk, _WALKS)
@@ -163,8 +167,8 @@ class _Steps:
 def _walk(
     reader: PageReader,
     url: str,
-    identity: Callable[[dict[str, Any]], object],
-    seen: set[object],
+    identity: Callable[[dict[str, Any]], Hashable],
+    seen: SeenRows,
     steps: _Steps,
 ) -> Generator[Page, None, int]:
     """One walk; ``seen`` collects the rows by identity.
@@ -189,11 +193,7 @@ def _walk(
         if overlap and known and last not in known:
             reason = f"after {len(seen)} rows the next page does not join on"
             raise _LostPlaceError(reason)
-        fresh = []
-        for row, mark in zip(page.rows, known, strict=True):
-            if mark not in seen:
-                seen.add(mark)
-                fresh.append(row)
+        fresh = list(compress(page.rows, seen.fresh(known)))
         if steps.by_key and known and not fresh:
             reason = f"after {len(seen)} rows the walk by key gets no further"
             raise _LostPlaceError(reason)

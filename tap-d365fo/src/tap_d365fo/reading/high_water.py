@@ -5,7 +5,8 @@ number grows in the order of *insertion*, not of *commit*: RecIds are handed out
 long transaction becomes visible after shorter ones with higher numbers. So each run begins a
 look-back below the highest number read. Because no look-back is surely wide enough, the server is
 asked how many rows lie below it: they must be as many as were read. If not, everything is read
-again.
+again. The same is asked of an older mark far below: what is archived is old, what commits late is
+not, so the two do not make up for each other in both numbers.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from tap_d365fo.reading.query import Query
 
 
+#: Look-backs that the older mark may lie behind the newer one before it follows.
+_BAND_LOOKBACKS = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What need not be read again.
@@ -44,12 +49,15 @@ class Settled:
 class HighWater:
     """Follows a read and tells what has settled: rows more than ``lookback`` below the highest.
 
+    ``before`` is an older mark, far below.
+
     The rows are counted here, as they are read, and not asked of the server afterwards: a row that
     was committed in between would be counted without having been read.
     """
 
     settled: Settled
     lookback: int
+    before: Settled = field(default_factory=Settled)
     _window: deque[int] = field(default_factory=deque)
 
     @property
@@ -68,8 +76,16 @@ class HighWater:
             self._window.popleft()
             rows += 1
         if rows > self.settled.rows:
+            self._follow()
             self.settled = Settled(up_to, rows)
         return self.settled
+
+    def _follow(self) -> None:
+        """Let the older mark take the place of the newer one, when that has gone far ahead."""
+        here, there = self.settled.up_to, self.before.up_to
+        band = _BAND_LOOKBACKS * max(self.lookback, 1)
+        if there is None or (here is not None and here - there > band):
+            self.before = self.settled
 
 
 def read_above(

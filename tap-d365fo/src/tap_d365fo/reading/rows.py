@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError
@@ -10,7 +11,7 @@ from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.metadata.values import Decoder, decoder, numbers_are_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from tap_d365fo.metadata.model import Entity, Navigation, Property
 
@@ -49,6 +50,7 @@ class RowDecoder:
         self._entity_set = entity.entity_set
         self._properties = [p for p in entity.properties if p.name in selected]
         self._order = [p.name for p in self._properties]
+        self._values_of = _picker(self._order)
         self._formats = {
             textual: _Format(self._properties, null_sentinels=null_sentinels, textual=textual)
             for textual in (False, True)
@@ -67,29 +69,28 @@ class RowDecoder:
                 since discovery.
         """
         form = self._formats[numbers_are_text(self._properties, rows)]
+        names, values_of, sound = self._order, self._values_of, form.sound_shapes
         for row in rows:
-            yield self._record(row, form)
-
-    def _record(self, row: dict[str, Any], form: _Format) -> dict[str, Any]:
-        try:
-            record = {name: row[name] for name in self._order}
-            shape = tuple(map(type, record.values()))
-            if shape not in form.sound_shapes:
-                form.check(shape)
-            for name, convert in form.conversions:
-                record[name] = convert(record[name])
-            for name, nested in self._nested:
-                record[name] = nested.decode(row.get(name))
-        except KeyError as missing:
-            message = (
-                f"{self._entity_set} no longer sends {missing}; it has changed in the environment, "
-                "run discovery again"
-            )
-            raise DataError(message) from missing
-        except DataError as error:
-            message = f"{self._entity_set}: {error}"
-            raise DataError(message) from error
-        return record
+            try:
+                values = values_of(row)
+                shape = tuple(map(type, values))
+                if shape not in sound:
+                    form.check(shape)
+                record = dict(zip(names, values, strict=True))
+                for name, convert in form.conversions:
+                    record[name] = convert(record[name])
+                for name, nested in self._nested:
+                    record[name] = nested.decode(row.get(name))
+            except KeyError as missing:
+                message = (
+                    f"{self._entity_set} no longer sends {missing}; it has changed in the "
+                    "environment, run discovery again"
+                )
+                raise DataError(message) from missing
+            except DataError as error:
+                message = f"{self._entity_set}: {error}"
+                raise DataError(message) from error
+            yield record
 
     def key(self, row: dict[str, Any]) -> dict[str, Any]:
         """The key properties of ``row``, as a record has them."""
@@ -177,13 +178,20 @@ def _parsed_types(prop: Property, *, textual: bool) -> frozenset[type]:
     return types | {type(None)} if types and not prop.is_key else types
 
 
-def identify(key: tuple[str, ...]) -> Callable[[dict[str, Any]], object]:
+def _picker(names: Sequence[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """What takes the values of ``names`` out of a row."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda row: tuple(row[name] for name in names)  # one name alone would give no tuple
+
+
+def identify(key: tuple[str, ...]) -> Callable[[dict[str, Any]], Hashable]:
     """How a received row is recognised when it comes a second time.
 
     String parts are compared as F&O's database compares them: case does not count.
     """
 
-    def identity(row: dict[str, Any]) -> object:
+    def identity(row: dict[str, Any]) -> Hashable:
         return tuple(
             value.lower() if isinstance(value := row.get(name), str) else value for name in key
         )

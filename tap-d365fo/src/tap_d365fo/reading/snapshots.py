@@ -22,7 +22,7 @@ import time
 import uuid
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -101,9 +101,10 @@ class SnapshotFolder:
         """
         try:
             for link in chain:
-                with (self._path / link.name).open("rb") as file:
-                    packed = file.read(link.length)
-                with gzip.GzipFile(fileobj=io.BytesIO(packed)) as lines:
+                with (
+                    (self._path / link.name).open("rb") as file,
+                    gzip.GzipFile(fileobj=io.BufferedReader(_Head(file, link.length))) as lines,
+                ):
                     for line in lines:
                         key, etag = _line.decode(line)
                         yield Remembered(bytes(key), etag)
@@ -195,6 +196,23 @@ class SnapshotFile:
         self._length += len(member)
         self._digest.update(member)
         return Link(self._path.name, self._length, self._digest.hexdigest())
+
+
+class _Head(io.RawIOBase):
+    """The beginning of a file, as if there were no more of it."""
+
+    def __init__(self, file: IO[bytes], length: int) -> None:
+        self._file = file
+        self._left = length
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - any buffer
+        piece = self._file.read(min(len(buffer), self._left))
+        self._left -= len(piece)
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 def _new_digest() -> hashlib.blake2b:

@@ -54,9 +54,10 @@ def publish(setup: Setup, *, names: tuple[str, ...], force: bool) -> None:
     changed = {"publish": "auto"} if setup.config["publish"] == "none" else {}
     settings = setup.settings(**changed)
     tableau = needed_tableau(settings)
-    stores = choose(settings.output_dir, names)
+    choose(settings.output_dir, names)  # before the lock makes a directory
     run = Run(settings, setup.logger)
     with run.guard():
+        stores = choose(settings.output_dir, names)
         sealed = sealed_on_disk(settings, stores, force=force)
         if not sealed:
             message = f"output_dir {str(settings.output_dir)!r} holds no extract to publish"

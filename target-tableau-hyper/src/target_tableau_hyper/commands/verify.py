@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline_core.errors import IntegrityError, TransientError
 from target_tableau_hyper.commands.options import config_option, format_option, needed_tableau
 from target_tableau_hyper.commands.tables import write_json, write_table
+from target_tableau_hyper.extract.commit import waiting
 from target_tableau_hyper.extract.layout import TableColumn
 from target_tableau_hyper.extract.manifest import sha256_of
 from target_tableau_hyper.extract.schema import Kind
@@ -86,7 +87,8 @@ def verify(
         copies.mkdir(parents=True, exist_ok=True)
         try:
             stores = choose(settings.output_dir, names)
-            verdicts = [_check(store, copies / "copy.hyper") for store in stores]
+            late = waiting(settings.output_dir)
+            verdicts = [_check(store, copies / "copy.hyper", late=late) for store in stores]
         finally:
             shutil.rmtree(copies)
     if published:
@@ -102,9 +104,14 @@ def verify(
         raise IntegrityError(message)
 
 
-def _check(store: ExtractStore, copy: Path) -> Verdict:
-    """Judge one extract by a copy of it."""
+def _check(store: ExtractStore, copy: Path, *, late: Sequence[str]) -> Verdict:
+    """Judge one extract by a copy of it; those that are ``late`` are behind the others."""
     verdict = Verdict(store.extract.name)
+    if store.stem in late:
+        verdict.problems.append(
+            "a run died while its extracts took their places, and this one has not yet; the next "
+            "run or `publish` finishes that"
+        )
     try:
         manifests = store.candidates()
     except IntegrityError as error:

@@ -27,7 +27,8 @@ class MaxDrop:
     Attributes:
         stream: Which one.
         rows: Largest share of its rows that may go; ``None`` where they do not matter.
-        totals: Largest share by which the amount of a column's sum may fall.
+        totals: Largest share by which a column's sum may fall towards zero and past it: one that
+            changes its sign has lost more than all of it.
         min_rows: Smaller tables are left alone.
         accepted: Whether any drop is right this time.
     """
@@ -65,7 +66,7 @@ class MaxDrop:
         if was is None or was.rows < self.min_rows:
             return Finding(0, 0, f"{self.stream} has nothing to be compared with")
         now = look.figures(self.stream, self.totals)
-        falls = [*self._rows(was, now), *self._totals(was, now)]
+        falls = self.falls(was, now)
         checked = len(self.totals) + (self.rows is not None)
         if falls and self.accepted:
             return Finding(checked, 0, f"{'; '.join(falls)}: accepted by accept_drop")
@@ -75,6 +76,10 @@ class MaxDrop:
             f"{'; '.join(falls)}; if that is right, name {self.stream} in accept_drop for a run"
         )
         return Finding(checked, len(falls), saying, [{"fall": fall} for fall in falls])
+
+    def falls(self, was: Figures, now: Figures) -> list[str]:
+        """What fell by more than is allowed, as readable pieces."""
+        return [*self._rows(was, now), *self._totals(was, now)]
 
     def _check_columns(self, look: Look) -> None:
         look.columns(self.stream, tuple(self.totals))
@@ -95,8 +100,10 @@ class MaxDrop:
     def _totals(self, was: Figures, now: Figures) -> list[str]:
         falls = []
         for column, share in self.totals.items():
-            before, after = abs(was.totals.get(column, ZERO)), abs(now.totals[column])
-            if before - after > share * before:
+            before, after = was.totals.get(column, ZERO), now.totals[column]
+            if before < 0:
+                before, after = -before, -after  # a debt that shrinks falls, too
+            if before and before - after > share * before:
                 fall = f"{(before - after) * 100 / before:.1f} %"
                 falls.append(f"the sum of {column} of {self.stream} fell by {fall}")
         return falls

@@ -28,6 +28,7 @@ class ControlRun:
         *,
         brought: Mapping[str, Manifest | None],
         known: Sequence[str],
+        aside: Mapping[str, str],
         ledger: Ledger | NoLedger,
         logger: logging.Logger,
         now: str,
@@ -39,6 +40,7 @@ class ControlRun:
             look: The tables.
             brought: Streams of this run, with the seal that each had before.
             known: All streams of which there is an extract, or will be.
+            aside: By stream, how many records this run set aside instead of storing, and where.
             ledger: Where each result is recorded.
             logger: Where each is told.
             now: ISO instant.
@@ -47,6 +49,7 @@ class ControlRun:
         self._look = look
         self._brought = brought
         self._known = dict.fromkeys(known)
+        self._aside = aside
         self._ledger = ledger
         self._logger = logger
         self._now = now
@@ -63,7 +66,8 @@ class ControlRun:
             ConfigError: one names what does not exist.
         """
         results: dict[str, list[dict[str, Any]]] = {stream: [] for stream in self._brought}
-        failures = []
+        failures: list[str] = []
+        failed_streams: set[str] = set()
         for control in controls:
             if self._known.keys().isdisjoint(control.check.about):
                 result = self._leave(control)
@@ -76,7 +80,13 @@ class ControlRun:
                     results[stream].append(asdict(result))
             if result.outcome == Outcome.FAILED:
                 failures.append(f"control {result.name!r} failed: {result.saying}")
+                failed_streams.update(control.check.streams)
         if failures:
+            aside = [told for stream, told in self._aside.items() if stream in failed_streams]
+            if aside:
+                failures.append(
+                    f"Records that do not fit are not among these rows: {', '.join(aside)}"
+                )
             message = f"{'. '.join(failures)}. Nothing was replaced or published"
             raise IntegrityError(message)
         return results

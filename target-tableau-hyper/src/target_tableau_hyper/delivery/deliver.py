@@ -19,6 +19,7 @@ from pipeline_core.errors import AuthError, ConfigError, PipelineError
 from target_tableau_hyper.delivery.confirm import Confirmed, Witness
 from target_tableau_hyper.delivery.form import BARE, HYPER, attempt_of, choose_form
 from target_tableau_hyper.delivery.gather import gather
+from target_tableau_hyper.delivery.in_flight import InFlight
 from target_tableau_hyper.delivery.parcel import OneStream, SeveralStreams, Workshop
 from target_tableau_hyper.delivery.plan import Decision, Situation, Way, decide
 from target_tableau_hyper.delivery.publish import start_publish
@@ -26,6 +27,7 @@ from target_tableau_hyper.delivery.refusal import JobFailedError, Refusal, refus
 from target_tableau_hyper.delivery.update import request_id, start_update
 from target_tableau_hyper.extract.manifest import Delivery
 from target_tableau_hyper.failpoints import reach
+from target_tableau_hyper.failures import worst
 from target_tableau_hyper.tableau.datasources import find_datasource, stamp
 from target_tableau_hyper.tableau.jobs import Ending, JobResult, wait_for_job
 from target_tableau_hyper.tableau.projects import find_project
@@ -67,6 +69,7 @@ class Courier:
         self._run = run
         self._session = session
         self._witness = Witness(run, session)
+        self._in_flight = InFlight(run.settings.output_dir.resolve())
         self._projects: dict[str, TSC.ProjectItem] = {}
 
     def deliver(self, parcel: Parcel) -> UnderWay:
@@ -80,6 +83,7 @@ class Courier:
         started = time.monotonic()
         path = parcel.project or self._session.settings.project
         project = self._project(path)
+        self._await_former(parcel, path)
         published = find_datasource(self._session, parcel.name, project)
         form, attempt = self._form(parcel)
         decision = self._decide(parcel, form, path, published)
@@ -100,6 +104,7 @@ class Courier:
             except JobFailedError as error:
                 self._run.logger.warning("%s; publishing the whole extract instead", error)
                 decision = Decision(Way.OVERWRITE, "the update's job failed")
+                published = find_datasource(self._session, parcel.name, project)
                 delivery, refused = yield from self._overwrite(
                     parcel, form, path, project, published, attempt=attempt
                 )
@@ -110,6 +115,16 @@ class Courier:
         parcel.confirm(delivery, package_refused=refused)
         reach("delivery.confirmed")
         return Delivered(parcel, decision, time.monotonic() - started)
+
+    def _await_former(self, parcel: Parcel, path: str) -> None:
+        """See the job of a run that died end: what it does late would be done on top of ours."""
+        job_id = self._in_flight.job(self._place(parcel, path))
+        if job_id is None:
+            return
+        self._run.logger.info(
+            "%s: job %s is of a run that did not see it end, and is waited for", parcel.name, job_id
+        )
+        self._see_end(job_id, parcel, path)
 
     def _form(self, parcel: Parcel) -> tuple[Form, str]:
         """How the data source shall travel, and what the server would refuse in that."""
@@ -231,10 +246,12 @@ class Courier:
                 kind=form.kind,
                 adopted=partial(self._witness.adopted, parcel.name, project, published),
             )
+            if isinstance(started, TSC.JobItem):
+                self._in_flight.began(self._place(parcel, path), str(started.id))
             reach("delivery.sent")
             yield
             if isinstance(started, TSC.JobItem):
-                result: JobResult | None = self._wait(started, parcel.name)
+                result: JobResult | None = self._wait(started, parcel, path)
                 assert result is not None  # noqa: S101 - for the type checker
                 found = self._witness.publication(parcel.name, project, started, result)
             else:
@@ -280,15 +297,21 @@ class Courier:
                 request=request,
                 name=parcel.name,
             )
+            self._in_flight.began(self._place(parcel, path), str(job.id))
             reach("delivery.sent")
             yield
-            result = self._wait(job, parcel.name)
+            result = self._wait(job, parcel, path)
             if result.ending is Ending.UNKNOWN:
                 message = f"job {job.id} was purged before it could be seen to succeed"
                 raise JobFailedError(message)
             found = find_datasource(self._session, parcel.name, project)
             if found is None:
                 message = f"data source {parcel.name!r} is gone after its update"
+                raise JobFailedError(message)
+            if (found.description or "") != (published.description or ""):
+                # An update leaves it alone, a publish of ours never does: the rows may have come
+                # into somebody else's table.
+                message = f"data source {parcel.name!r} was published anew before its update"
                 raise JobFailedError(message)
             reach("delivery.job")
             confirmed = self._witness.confirm(
@@ -307,26 +330,32 @@ class Courier:
             )
         return delivery
 
-    def _wait(self, job: TSC.JobItem, name: str) -> JobResult:
+    def _wait(self, job: TSC.JobItem, parcel: Parcel, path: str) -> JobResult:
         """Wait for a job to end well.
 
         Raises:
             JobFailedError: it failed or was cancelled.
         """
-        result = wait_for_job(
-            self._session,
-            job,
-            what=name,
-            timeout_s=self._session.settings.job_timeout_s,
-            logger=self._run.logger,
-        )
+        result = self._see_end(str(job.id), parcel, path)
         if result.ending in {Ending.FAILED, Ending.CANCELLED}:
             notes = result.notes or "the server gives no reason"
             message = (
-                f"data source {name!r}: job {result.job_id} {result.ending.value} on the server "
-                f"({notes}); the next run delivers again"
+                f"data source {parcel.name!r}: job {result.job_id} {result.ending.value} on the "
+                f"server ({notes}); the next run delivers again"
             )
             raise JobFailedError(message, cancelled=result.ending is Ending.CANCELLED)
+        return result
+
+    def _see_end(self, job_id: str, parcel: Parcel, path: str) -> JobResult:
+        """Wait for a job, however it ends, and forget it then."""
+        result = wait_for_job(
+            self._session,
+            job_id,
+            what=parcel.name,
+            timeout_s=self._session.settings.job_timeout_s,
+            logger=self._run.logger,
+        )
+        self._in_flight.ended(self._place(parcel, path))
         return result
 
     def _delivery(
@@ -437,8 +466,8 @@ def deliver_all(
     waiting for a turn there. Data sources of several streams come last.
 
     Raises:
-        PipelineError: the first failure, after all that was begun has ended. After a refused
-            identity or a wrong setting nothing more is begun.
+        PipelineError: the first failure that a person must see to, else the first; after all that
+            was begun has ended. After a refused identity or a wrong setting nothing more is begun.
     """
     with Workshop(run) as workshop, closing(Deliveries(run)) as deliveries:
         dispatch = _Dispatch(run, Courier(run, session), workshop, deliveries)
@@ -454,7 +483,7 @@ def deliver_all(
                 dispatch.several(settings, brought)
         deliveries.finish()
     if deliveries.failures:
-        raise deliveries.failures[0]
+        raise worst(deliveries.failures)
     return deliveries.done
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from target_tableau_hyper.extract.schema import Kind
-from target_tableau_hyper.extract.values import MAX_DIGITS
+from target_tableau_hyper.extract.values import MAX_DIGITS, parse_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def convert(array: pa.Array, kind: Kind) -> pa.Array | None:
     conversion = _CONVERSIONS.get(kind)
     try:
         return conversion(array) if conversion else None
-    except pa.ArrowException:
+    except (pa.ArrowException, OverflowError):
         return None
 
 
@@ -97,6 +97,8 @@ def _booleans(array: pa.Array) -> pa.Array | None:
 
 
 def _dates(array: pa.Array) -> pa.Array | None:
+    if pa.types.is_string(array.type):
+        return parse_texts(array, pa.date32())
     return _in_calendar(array) if array.type == pa.date32() else None
 
 
@@ -108,6 +110,8 @@ def _times(array: pa.Array) -> pa.Array | None:
 
 def _instants(array: pa.Array) -> pa.Array | None:
     kind = array.type
+    if pa.types.is_string(kind):
+        return parse_texts(array, _INSTANT)
     if not pa.types.is_timestamp(kind):
         return None
     if kind.unit == "ns":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from target_tableau_hyper.extract.schema import Column
-    from target_tableau_hyper.extract.staging import Segment
+    from target_tableau_hyper.extract.staged import Segment
 
 #: NUMERIC of up to 18 digits takes 8 bytes a value, more takes 16. In between there is nothing to
 #: save, so columns have one of two widths, and growing amounts seldom force a rewrite.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from target_tableau_hyper.extract.engine import Database, Engine
     from target_tableau_hyper.extract.layout import TableColumn
     from target_tableau_hyper.extract.rows import Policy
-    from target_tableau_hyper.extract.staging import StagedStream
+    from target_tableau_hyper.extract.staged import StagedStream
     from target_tableau_hyper.extract.table import Table
 
 

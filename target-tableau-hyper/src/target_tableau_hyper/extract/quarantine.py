@@ -1,7 +1,8 @@
 """Records that do not fit, set aside so that the others can go on.
 
 Nothing else in the output directory holds a whole record in clear, so the files are for their owner
-alone. They come to be in the staging area and are moved to ``quarantine`` once the run counts.
+alone. They come to be in the staging area and are moved to ``quarantine`` when all input is read:
+also of a run that ends without counting, which they may be the reason for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_core.files import replace_durably
+from pipeline_core.files import replace_durably, sync_directory
 from target_tableau_hyper.extract.exact import ExactReader, UnfitError, json_text
 from target_tableau_hyper.extract.schema import DELETED_AT, Kind
 from target_tableau_hyper.extract.values import ARROW_TYPES, MAX_DIGITS
@@ -120,7 +121,7 @@ class Quarantine:
         return path
 
     def settle(self, output_dir: Path, stem: str) -> Path | None:
-        """Put the file where it stays; called once the extract is proved.
+        """Put the file where it stays; called when all input is read.
 
         Returns:
             Its path; ``None`` where nothing was set aside.
@@ -129,6 +130,7 @@ class Quarantine:
             return None
         folder = output_dir / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(output_dir)
         target = folder / f"{stem}.{self.run_id}.jsonl"
         replace_durably(self.path, target)
         return target

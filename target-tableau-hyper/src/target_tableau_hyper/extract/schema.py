@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError
+from target_tableau_hyper.extract.definitions import alternatives, resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 #: Marks a RECORD that stands for a deletion: ``_sdc_deleted_at`` is set.
 DELETED_AT = "_sdc_deleted_at"
@@ -115,7 +116,9 @@ def columns_of(
             "correct the tap's schema"
         )
         raise DataError(message)
-    columns = (_column(name, definition) for name, definition in properties.items())
+    columns = (
+        _column(name, resolved(definition, schema)) for name, definition in properties.items()
+    )
     return tuple(
         replace(column, kind=Kind.DOUBLE)
         if doubles and column.kind is Kind.NUMERIC and not _is_decimal(column)
@@ -147,38 +150,31 @@ def require_keys(columns: Sequence[Column], stream: str, keys: Sequence[str]) ->
 
 def simple_types(definition: object) -> Iterator[tuple[str, str | None]]:
     """Every (type, format) that a definition allows, unions flattened; nothing for "anything"."""
-    if not isinstance(definition, dict):
-        return
-    alternatives = definition.get("anyOf") or definition.get("oneOf")
-    if isinstance(alternatives, list):
-        for alternative in alternatives:
-            yield from simple_types(alternative)
-        return
-    types = definition.get("type")
-    for name in types if isinstance(types, list) else [types]:
-        if isinstance(name, str):
-            yield name, definition.get("format")
+    for alternative in alternatives(definition):
+        types = alternative.get("type")
+        for name in types if isinstance(types, list) else [types]:
+            if isinstance(name, str):
+                yield name, alternative.get("format")
 
 
 def _column(name: str, definition: object) -> Column:
     allowed = list(simple_types(definition))
     types = {name for name, _ in allowed} - {"null"}
     formats = {form for kind, form in allowed if kind == "string" and form}
-    kind = _kind(types, formats)
-    hint: dict[str, Any] = {}
-    texts: dict[str, Any] = {}
-    if isinstance(definition, dict):
-        texts = definition
-        properties = definition.get("x-sql-datatype-properties")
-        hint = properties if isinstance(properties, dict) else {}
+    texts = definition if isinstance(definition, dict) else {}
+    # What holds for all alternatives stands beside the union, what holds for one inside.
+    places = [texts, *alternatives(definition)]
+    hints = [place.get("x-sql-datatype-properties") for place in places]
+    known = [hint for hint in hints if isinstance(hint, dict)]
+    steps = (_places(place.get("multipleOf")) for place in places)
     return Column(
         name=name,
-        kind=kind,
+        kind=_kind(types, formats),
         nullable=not allowed or "null" in {name for name, _ in allowed},
         only_strings=types == {"string"},
         decimal_strings=bool(formats & _DECIMAL_FORMATS),
-        precision=_whole(hint.get("precision")),
-        scale=_scale(hint.get("scale"), texts.get("multipleOf")),
+        precision=_largest(_whole(hint.get("precision")) for hint in known),
+        scale=_largest([*(_whole(hint.get("scale")) for hint in known), *steps]),
         title=_text(texts.get("title")),
         description=_text(texts.get("description")),
     )
@@ -203,14 +199,16 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _scale(hint: object, multiple_of: object) -> int | None:
+def _places(multiple_of: object) -> int | None:
     """Decimal places that the source promises: ``multipleOf: 0.01`` means two."""
-    places = _whole(hint)
-    if isinstance(multiple_of, int | float | Decimal) and not isinstance(multiple_of, bool):
-        exponent = Decimal(str(multiple_of)).normalize().as_tuple().exponent
-        if isinstance(exponent, int):
-            places = max(places or 0, -exponent)
-    return places
+    if not isinstance(multiple_of, int | float | Decimal) or isinstance(multiple_of, bool):
+        return None
+    exponent = Decimal(str(multiple_of)).normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else None
+
+
+def _largest(numbers: Iterable[int | None]) -> int | None:
+    return max((number for number in numbers if number is not None), default=None)
 
 
 def _text(value: object) -> str | None:

@@ -6,17 +6,18 @@ import difflib
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError, IntegrityError
+from target_tableau_hyper.extract.commit import waiting
 from target_tableau_hyper.extract.store import ExtractStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_ENDINGS = (".manifest.next.json", ".manifest.json", ".hyper")
+_ENDINGS = (".manifest.json", ".hyper")
 
 
 def extracts_in(directory: Path) -> list[ExtractStore]:
-    """All extracts of a directory, by name: with a file, a manifest, or both.
+    """All extracts of a directory, by name: with a file, a manifest, or both, also on their way.
 
     Raises:
         ConfigError: there is no such directory.
@@ -24,7 +25,7 @@ def extracts_in(directory: Path) -> list[ExtractStore]:
     if not directory.is_dir():
         message = f"output_dir {str(directory)!r} is no directory; set it to where the extracts lie"
         raise ConfigError(message)
-    stems = set()
+    stems = set(waiting(directory))
     for path in directory.iterdir():
         ending = next((e for e in _ENDINGS if path.name.endswith(e)), None)
         if ending is not None and not path.name.startswith("."):

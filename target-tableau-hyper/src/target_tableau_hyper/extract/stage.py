@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from target_tableau_hyper.extract.layout import TableColumn
-    from target_tableau_hyper.extract.staging import Segment, SegmentColumn, StagedStream
+    from target_tableau_hyper.extract.staged import Segment, SegmentColumn, StagedStream
 
 
 def is_metadata(name: str) -> bool:

@@ -1,9 +1,4 @@
-"""The extract and its manifest on disk, changed together although they are two files.
-
-Order of a change: the new manifest is put beside the old one as ``.next``; the new extract takes
-the place of the old one; ``.next`` takes the place of the manifest. Whatever moment a crash picks,
-the extract on disk matches one of the two manifests, and the next run finishes or forgets the rest.
-"""
+"""One stream's extract and its manifest on disk; :mod:`.commit` replaces them."""
 
 from __future__ import annotations
 
@@ -13,12 +8,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import ConfigError, IntegrityError
-from pipeline_core.files import replace_durably, write_atomically
+from pipeline_core.files import replace_durably, sync_directory, write_atomically
 from target_tableau_hyper.extract.engine import TABLE, start_engine
 from target_tableau_hyper.extract.manifest import Manifest, sha256_of
 from target_tableau_hyper.failpoints import reach
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 #: Names that are files as they are, on every system.
@@ -27,9 +23,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\- ]{0,98}[A-Za-z0-9_]|[A-Za-z0-9_
 #: Device names of Windows, with or without an extension.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
-_SUFFIX = ".hyper"
+SUFFIX = ".hyper"
 
 MANIFEST_SUFFIX = ".manifest.json"
+
+#: Where extracts and manifests lie that count already and are about to take their places.
+WAITING = ".commit"
 
 #: Where extracts lie as they were before a run whose STATE has not gone out.
 _UNDO = ".undo"
@@ -45,6 +44,29 @@ def file_stem(stream: str) -> str:
     """A file name for a stream: its own name, or a cleaned one with a hash that keeps it unique."""
     if _PLAIN.fullmatch(stream) and not _RESERVED.fullmatch(stream):
         return stream
+    return _hashed(stream)
+
+
+def free_stem(stream: str, taken: Collection[str]) -> str:
+    """The same beside others: ``GL`` and ``gl`` are one file on macOS and Windows.
+
+    The one that was there first keeps its name, so this depends on what is ``taken``; a stream
+    whose very name is among these has it already.
+    """
+    stem, other = file_stem(stream), _hashed(stream)
+    if stem in taken:
+        return stem
+    is_like_another = stem.casefold() in {name.casefold() for name in taken}
+    return other if other in taken or is_like_another else stem
+
+
+def stems_in(directory: Path) -> set[str]:
+    """The file names of all extracts of a directory, as they are written there."""
+    paths = directory.glob(f"*{MANIFEST_SUFFIX}")
+    return {path.name.removesuffix(MANIFEST_SUFFIX) for path in paths}
+
+
+def _hashed(stream: str) -> str:
     cleaned = re.sub(r"[^A-Za-z0-9_\-]+", "_", stream).strip("_")[:60] or "stream"
     return f"{cleaned}-{sha256(stream.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
@@ -55,7 +77,7 @@ def stem_of_setting(stream: str, file: str) -> str:
     Raises:
         ConfigError: it is more than a file name.
     """
-    stem = file.removesuffix(_SUFFIX)
+    stem = file.removesuffix(SUFFIX)
     if not _PLAIN.fullmatch(stem) or _RESERVED.fullmatch(stem):
         message = (
             f"datasources.{stream}.file is {file!r}, which is no plain file name; use letters, "
@@ -82,7 +104,7 @@ class ExtractStore:
     @property
     def extract(self) -> Path:
         """The ``.hyper`` file."""
-        return self.directory / f"{self.stem}{_SUFFIX}"
+        return self.directory / f"{self.stem}{SUFFIX}"
 
     @property
     def manifest(self) -> Path:
@@ -92,10 +114,6 @@ class ExtractStore:
     @property
     def _undo(self) -> Path:
         return self.directory / _UNDO
-
-    @property
-    def _next(self) -> Path:
-        return self.directory / f"{self.stem}.manifest.next.json"
 
     def load(self) -> Manifest | None:
         """The manifest of the extract that is there, after proving that it is the sealed one.
@@ -108,7 +126,6 @@ class ExtractStore:
             ConfigError: the file holds another stream.
         """
         if not self.extract.exists():
-            self._next.unlink(missing_ok=True)
             if self.manifest.exists():
                 message = (
                     f"{self.extract.name} is gone, but its manifest is there; restore the file, or "
@@ -117,13 +134,6 @@ class ExtractStore:
                 )
                 raise IntegrityError(message)
             return None
-        found = sha256_of(self.extract)
-        if self._next.exists():
-            newer = Manifest.read(self._next)
-            if newer.sha256 == found:
-                replace_durably(self._next, self.manifest)
-            else:
-                self._next.unlink()
         if not self.manifest.exists():
             message = (
                 f"{self.extract.name} has no manifest, so it was not written by this target; move "
@@ -137,6 +147,7 @@ class ExtractStore:
                 f"datasources.{self.stream}.file to another name"
             )
             raise ConfigError(message)
+        found = sha256_of(self.extract)
         if manifest.sha256 != found:
             if manifest.rows == 0 and self._still_empty():
                 return replace(manifest, sha256=found) if not manifest.is_delivered else manifest
@@ -148,19 +159,10 @@ class ExtractStore:
             raise IntegrityError(message)
         return manifest
 
-    def commit(self, work: Path, manifest: Manifest) -> None:
-        """Make a proved copy and its manifest the ones that count."""
-        work.chmod(_MODE)
-        manifest.write(self._next)
-        reach("commit.next")
-        replace_durably(work, self.extract)
-        reach("commit.extract")
-        replace_durably(self._next, self.manifest)
-        reach("committed")
-
     def keep_for_undo(self) -> None:
         """Keep the extract as it is now, until :meth:`settle`; see :meth:`roll_back`."""
         self._undo.mkdir(exist_ok=True)
+        sync_directory(self.directory)
         if not self.extract.exists():
             write_atomically(self._undo / f"{self.stem}{_NOTHING}", b"", mode=_MODE)
             reach("commit.undo")
@@ -183,11 +185,10 @@ class ExtractStore:
         nothing = self._undo / f"{self.stem}{_NOTHING}"
         before, manifest = self._undo / self.extract.name, self._undo / self.manifest.name
         if nothing.exists():
-            self._next.unlink(missing_ok=True)
             self.manifest.unlink(missing_ok=True)
             self.extract.unlink(missing_ok=True)
+            sync_directory(self.directory)  # or else they may come back without their mark
         elif manifest.exists():
-            self._next.unlink(missing_ok=True)
             restored = self._undo / f"{self.stem}.restored"
             restored.unlink(missing_ok=True)
             restored.hardlink_to(before)
@@ -202,9 +203,18 @@ class ExtractStore:
         return True
 
     def settle(self) -> None:
-        """What the run wrote stays: its STATE is about to go out."""
-        for name in (f"{self.stem}{_NOTHING}", self.manifest.name, self.extract.name):
-            (self._undo / name).unlink(missing_ok=True)
+        """What the run wrote stays: its STATE is about to go out.
+
+        Durably: what came back after a power cut would take acknowledged rows away.
+        """
+        kept = [
+            self._undo / name
+            for name in (f"{self.stem}{_NOTHING}", self.manifest.name, self.extract.name)
+        ]
+        if any(path.exists() for path in kept):
+            for path in kept:
+                path.unlink(missing_ok=True)
+            sync_directory(self._undo)
 
     def candidates(self) -> list[Manifest]:
         """The manifests that the extract may belong to, read only: after a crash there are two.
@@ -212,7 +222,8 @@ class ExtractStore:
         Raises:
             IntegrityError: one is no manifest.
         """
-        return [Manifest.read(path) for path in (self.manifest, self._next) if path.exists()]
+        waiting = self.directory / WAITING / self.manifest.name
+        return [Manifest.read(path) for path in (self.manifest, waiting) if path.exists()]
 
     def update(self, manifest: Manifest) -> None:
         """Write what changed beside the extract: a delivery, a newer ``as_of``."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from target_tableau_hyper.extract.engine import Database, Engine
-    from target_tableau_hyper.extract.staging import StagedStream
+    from target_tableau_hyper.extract.staged import StagedStream
 
 _KINDS = {
     TypeTag.TEXT: Kind.TEXT,

@@ -13,6 +13,7 @@ import jsonschema
 from jsonschema.validators import validator_for
 
 from pipeline_core.errors import DataError
+from target_tableau_hyper.extract.definitions import resolved
 from target_tableau_hyper.extract.schema import Kind, simple_types
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class LeftoverCheck:
                 f"{error.json_path}: {error.message[:200]}"
             )
             raise DataError(message) from error
-        properties = schema["properties"]
+        properties = {
+            name: resolved(definition, schema) for name, definition in schema["properties"].items()
+        }
         left = {
             column.name: properties[column.name]
             for column in columns

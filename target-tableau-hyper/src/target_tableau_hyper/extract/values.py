@@ -151,6 +151,22 @@ def _each(values: Sequence[Any], convert: Callable[[Any], Any]) -> list[Any]:
     return converted
 
 
+def parse_texts(texts: pa.Array, target: pa.DataType) -> pa.Array:
+    """Texts as dates or instants.
+
+    Raises:
+        ArrowException: one of them is none.
+        OverflowError: an offset moves one out of the calendar; Arrow and Hyper do not mind.
+    """
+    array = pc.cast(texts, target)
+    first = pa.scalar(_FIRST, pa.timestamp("us")).cast(target)
+    last = pa.scalar(_LAST, pa.timestamp("us")).cast(target)
+    bounds = pc.min_max(array)
+    if pc.less(bounds["min"], first).as_py() or pc.greater(bounds["max"], last).as_py():
+        raise OverflowError
+    return array
+
+
 def _fast_integers(values: Sequence[Any]) -> pa.Array:
     if not set(map(type, values)) <= {int, type(None)}:
         raise TypeError  # Arrow would cut the fraction off a Decimal without a word
@@ -158,18 +174,7 @@ def _fast_integers(values: Sequence[Any]) -> pa.Array:
 
 
 def _fast_cast(target: pa.DataType) -> Callable[[Sequence[Any]], pa.Array]:
-    # An offset can move a text of year 1 or 9999 out of the calendar; Arrow and Hyper do not mind.
-    first = pa.scalar(_FIRST, pa.timestamp("us")).cast(target)
-    last = pa.scalar(_LAST, pa.timestamp("us")).cast(target)
-
-    def cast(values: Sequence[Any]) -> pa.Array:
-        array = pc.cast(pa.array(values, pa.string()), target)
-        bounds = pc.min_max(array)
-        if pc.less(bounds["min"], first).as_py() or pc.greater(bounds["max"], last).as_py():
-            raise OverflowError
-        return array
-
-    return cast
+    return lambda values: parse_texts(pa.array(values, pa.string()), target)
 
 
 def _fast_times(values: Sequence[Any]) -> pa.Array:

@@ -16,7 +16,7 @@ from tableauserverclient.server.endpoint.exceptions import ServerResponseError
 from pipeline_core.errors import PipelineError, TransientError
 from target_tableau_hyper.tableau import jobs
 from target_tableau_hyper.tableau.failures import job_purged
-from target_tableau_hyper.tableau.jobs import Ending, JobResult, classify
+from target_tableau_hyper.tableau.jobs import Ending, JobResult, cancel_job, classify
 
 if TYPE_CHECKING:
     import logging
@@ -47,13 +47,24 @@ class Poller:
         logger: logging.Logger,
         *,
         timeout_s: float,
+        ours: Callable[[str], bool] = lambda _: True,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with none; ``timeout_s`` is for all together."""
+        """Begin with none.
+
+        Args:
+            session: Asks.
+            logger: Hears of jobs that take long.
+            timeout_s: For all together.
+            ours: Whether a job was begun by us, and may be cancelled when the time is over.
+            sleep: Waits.
+            clock: Tells how long it has been.
+        """
         self._session = session
         self._logger = logger
         self._timeout_s = timeout_s
+        self._ours = ours
         self._sleep = sleep
         self._clock = clock
         self._waiting: list[tuple[str, Work]] = []
@@ -123,11 +134,20 @@ class Poller:
 
     def _give_up(self, trouble: str) -> None:
         reason = f" (last answer: {trouble})" if trouble else ""
-        waiting, self._waiting = self._waiting, []
-        for job_id, work in waiting:
+        while self._waiting:
+            job_id, work = self._waiting[0]
+            # A job that nobody follows any more would read the data of whichever run is on by then.
+            ours = self._ours(job_id)
+            cancelled = cancel_job(self._session, job_id, self._logger) if ours else False
+            del self._waiting[0]
+            if isinstance(cancelled, JobResult):
+                self._go_on(work, partial(work.send, cancelled))
+                continue
+            ending = " and could not be cancelled" if ours else ", and is not ours to cancel"
             message = (
-                f"job {job_id} is not over after {self._timeout_s:.0f} s{reason}; look at the "
-                "server's background tasks, or raise the timeout"
+                f"job {job_id} is not over after {self._timeout_s:.0f} s{reason}"
+                f"{' and was cancelled' if cancelled else ending}; look at the server's background "
+                "tasks, or raise the timeout"
             )
             self._go_on(work, partial(work.throw, TransientError(message)))
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import AuthError, PipelineError, TransientError
+from target_tableau_hyper.failures import worst
 from target_tableau_hyper.refresh.ask import ask, queued_job
 from target_tableau_hyper.refresh.find import look_again
 from target_tableau_hyper.refresh.poll import Poller
@@ -56,6 +57,8 @@ class Refresher:
         self._wait = wait
         self._timeout_s = timeout_s
         self._settled = settled
+        #: Jobs that we have asked for; others that are followed are somebody else's.
+        self._ours: set[str] = set()
 
     def refresh(self, items: Sequence[Refreshable]) -> None:
         """Refresh all of them; one failure does not hold up the others.
@@ -65,7 +68,12 @@ class Refresher:
                 others have ended. After a refused identity, or a server that asks for a pause,
                 nothing more is begun.
         """
-        poller = Poller(self._session, self._logger, timeout_s=self._timeout_s)
+        poller = Poller(
+            self._session,
+            self._logger,
+            timeout_s=self._timeout_s,
+            ours=self._ours.__contains__,
+        )
         asked = 0
         with closing(poller):
             for item in items:
@@ -85,7 +93,7 @@ class Refresher:
             with self._ledger.effect(
                 "refresh", kind=kind, item=item.path, item_id=item.id
             ) as effect:
-                job_id = ask(self._session, item)
+                job_id = self._ask(item)
                 if job_id is None:
                     job_id = yield from self._already_queued(item, effect)
                 if job_id is None:
@@ -106,6 +114,13 @@ class Refresher:
         )
         self._settled(item)
 
+    def _ask(self, item: Refreshable) -> str | None:
+        """Ask for a refresh; ``None`` where one is queued already."""
+        job_id = ask(self._session, item)
+        if job_id is not None:
+            self._ours.add(job_id)
+        return job_id
+
     def _already_queued(
         self, item: Refreshable, effect: Effect
     ) -> Generator[str, JobResult, str | None]:
@@ -123,7 +138,7 @@ class Refresher:
                 other.id,
             )
             yield other.id
-            job_id = ask(self._session, item)
+            job_id = self._ask(item)
             if job_id is not None:
                 return job_id
             other = queued_job(self._session, item)
@@ -175,12 +190,12 @@ def _hopeless(error: PipelineError) -> bool:
 
 
 def _summary(failures: Sequence[PipelineError], total: int, *, left: int) -> PipelineError:
-    """One failure for all: what a person must see to goes before what may pass by itself."""
-    worst = next((e for e in failures if not isinstance(e, TransientError)), failures[0])
+    """One failure for all."""
+    told = worst(failures)
     if total == 1:
-        return worst
+        return told
     rest = f", {left} not asked for" if left else ""
-    message = f"{len(failures)} of {total} refreshes failed{rest}: {worst}"
-    if isinstance(worst, TransientError):
-        return TransientError(message, retry_at=worst.retry_at)
-    return type(worst)(message)
+    message = f"{len(failures)} of {total} refreshes failed{rest}: {told}"
+    if isinstance(told, TransientError):
+        return TransientError(message, retry_at=told.retry_at)
+    return type(told)(message)

@@ -83,7 +83,7 @@ def classify(job: TSC.JobItem) -> JobResult | None:
 
 def wait_for_job(
     session: TableauSession,
-    job: TSC.JobItem,
+    job_id: str,
     *,
     what: str,
     timeout_s: float,
@@ -103,7 +103,7 @@ def wait_for_job(
     while clock() - started < timeout_s:
         try:
             found = session.call(
-                lambda server: _look(server, str(job.id)), doing=f"asking for job {job.id}", tries=1
+                lambda server: _look(server, job_id), doing=f"asking for job {job_id}", tries=1
             )
             if isinstance(found, JobResult):
                 return found
@@ -112,22 +112,22 @@ def wait_for_job(
             trouble = error
         if clock() - told_at >= _PROGRESS_S:
             told_at = clock()
-            logger.info("%s: job %s is running, %.0f s so far", what, job.id, clock() - started)
+            logger.info("%s: job %s is running, %.0f s so far", what, job_id, clock() - started)
         sleep(min(wait_s, max(0.0, timeout_s - (clock() - started))))
         wait_s = min(wait_s * _GROWTH, _LONGEST_WAIT_S)
-    cancelled = _cancel(session, str(job.id), logger)
+    cancelled = cancel_job(session, job_id, logger)
     if isinstance(cancelled, JobResult):
         return cancelled
     reason = f" (last answer: {trouble})" if trouble else ""
     message = (
-        f"{what}: job {job.id} is not over after {timeout_s:.0f} s{reason} and "
+        f"{what}: job {job_id} is not over after {timeout_s:.0f} s{reason} and "
         f"{'was cancelled' if cancelled else 'could not be cancelled'}; look at the server's "
         "background tasks, or raise job_timeout; the next run delivers again"
     )
     raise TransientError(message)
 
 
-def _cancel(session: TableauSession, job_id: str, logger: logging.Logger) -> JobResult | bool:
+def cancel_job(session: TableauSession, job_id: str, logger: logging.Logger) -> JobResult | bool:
     """Cancel a job; one that has come to its end meanwhile counts as it ended.
 
     Returns:
