@@ -1,7 +1,8 @@
 """L03: killed at any named moment, a run loses nothing, and the next one converges.
 
 How often each moment is tried says ``KILL_TRIALS``; ``make test-all`` takes 25. Data, what stands
-in Tableau already, and how rows are loaded and removed differ from trial to trial, by a seed that the test's name tells.
+in Tableau already, and how rows are loaded and removed differ from trial to trial, by a seed that
+the test's name tells.
 """
 
 from __future__ import annotations
