@@ -173,8 +173,8 @@ class Command:
 
 
 def as_a_shell_has_it(code: int) -> int:
-    """Python lets a SIGINT that meets it on its way out kill it: 130 in a shell, too."""
-    return 128 + signal.SIGINT if code == -signal.SIGINT else code
+    """Python lets a signal that meets it on its way out kill it: 130 or 143 in a shell, too."""
+    return 128 - code if code in {-signal.SIGINT, -signal.SIGTERM} else code
 
 
 @pytest.mark.parametrize("trial", trials(TRIALS), ids=str)

@@ -135,7 +135,7 @@ class Partition:
         if self._has_been_read(state):
             return
         portions = self._portions(state)
-        if has_had_rows(known) and not self._compares(state):
+        if self._had_rows(known) and not self._compares(state):
             before: list[Portion] = []
             for portion in portions:
                 before.append(portion)
@@ -145,6 +145,12 @@ class Partition:
                 self._check_access(known.get("rows"))
             yield from before
         yield from portions
+
+    @staticmethod
+    def _had_rows(known: Mapping[str, Any]) -> bool:
+        """Whether an earlier run has read rows; a bookmark without its key is none of ours."""
+        is_ours = "replication_key_value" not in known or "replication_key" in known
+        return is_ours and has_had_rows(known)
 
     def _portions(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         match self.plan.strategy:
