@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from singer_sdk import BatchSink, Target
 from singer_sdk.helpers._batch import StorageTarget
@@ -410,6 +410,7 @@ def _fits(number: Decimal) -> bool:
 decimals = st.decimals(allow_nan=False, allow_infinity=False, places=None).filter(_fits)
 
 
+@example([Decimal("2.889999999999977438785864E-21"), Decimal(0), None])
 @given(st.lists(st.one_of(decimals, st.integers(-(10**30), 10**30), st.none()), min_size=1))
 def test_every_digit_of_a_decimal_arrives(values: list[Decimal | int | None]) -> None:
     rows = table(*({"key": str(n), "amount": value} for n, value in enumerate(values)))

@@ -21,6 +21,7 @@ from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_core.errors import DataError
@@ -161,7 +162,9 @@ def _decimals(values: list[Any]) -> pa.Array:
     """Exactly these numbers: pyarrow refuses to drop a digit that is not zero."""
     for candidate in _DECIMALS:
         try:
-            return pa.array(values, type=candidate)
+            column = pa.array(values, type=candidate)
+            if _kept_small(values, column):
+                return column
         except pa.ArrowInvalid:
             continue
         except pa.ArrowTypeError:
@@ -170,6 +173,16 @@ def _decimals(values: list[Any]) -> pa.Array:
                 raise
             return _decimals([Decimal(repr(v)) if isinstance(v, float) else v for v in values])
     return pa.array(values, type=_wide_decimal([v for v in values if v is not None]))
+
+
+def _kept_small(values: list[Any], column: pa.Array) -> bool:
+    """Whether only zeros became zeros.
+
+    pyarrow refuses to drop digits, but for numbers of 39 places more than the type has, of which it
+    makes 0 without a word (26.0).
+    """
+    zeros = pc.indices_nonzero(pc.equal(column, pa.scalar(0, column.type)))
+    return not any(values[place] for place in zeros.to_pylist())
 
 
 def _wide_decimal(values: list[Any]) -> pa.DataType:
