@@ -12,6 +12,8 @@ import pytest
 import yaml
 from tests.e2e.meltano import PROJECT
 
+from tap_d365fo.entities import FINANCE
+
 #: How Meltano names the types of JSON Schema.
 KINDS = {
     "string": "string",
@@ -52,6 +54,19 @@ def test_settings_agree(group: str, name: str) -> None:
         assert there.get("sensitive", False) == bool(definition.get("secret")), setting
         assert there["label"] == definition["title"], setting
         assert " ".join(there["description"].split()) == definition["description"], setting
+
+
+def test_controls_of_prod_look_at_what_the_standard_product_publishes() -> None:
+    """A control whose stream is never loaded checks nothing."""
+    project = yaml.safe_load((PROJECT / "meltano.yml").read_text(encoding="utf-8"))
+    (loader,) = project["plugins"]["loaders"]
+    (prod,) = (one for one in project["environments"] if one["name"] == "prod")
+    (own,) = prod["config"]["plugins"]["loaders"]
+    controls = {**loader["config"]["controls"], **own["config"]["controls"]}
+    streams = {c[part] for c in controls.values() for part in ("stream", "refers_to") if part in c}
+    preset = {name for names in FINANCE.values() for name in names}
+    assert streams - {"*"} <= preset - {"GeneralJournalAccountEntries"}
+    assert {control["type"] for control in controls.values()} >= {"balance", "references"}
 
 
 def test_settings_of_the_utility_are_the_loaders() -> None:

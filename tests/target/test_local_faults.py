@@ -137,10 +137,8 @@ def test_l04_the_staging_area_vanishes(
     unharmed(extracts, rows)
 
 
-def test_l04_hyperd_is_killed_in_the_middle_of_a_merge(
-    extracts: Extracts, rows: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    extracts.run(FIRST)
+def in_the_merge(monkeypatch: pytest.MonkeyPatch, act: Callable[[psutil.Process], object]) -> None:
+    """Let a run have a hyperd of its own, and something happen to that when rows are changed."""
     known = {child.pid for child in psutil.Process().children(recursive=True)}
     real = row_changes.apply
 
@@ -148,13 +146,37 @@ def test_l04_hyperd_is_killed_in_the_middle_of_a_merge(
         own = [c for c in psutil.Process().children(recursive=True) if c.pid not in known]
         assert own, "the run has a hyperd of its own"
         for child in own:
-            child.kill()
+            act(child)
         return real(*arguments, **more)
 
     monkeypatch.setattr("target_tableau_hyper.loading.start_engine", start_engine)
     monkeypatch.setattr(row_changes, "apply", apply)
+
+
+def test_l04_hyperd_is_killed_in_the_middle_of_a_merge(
+    extracts: Extracts, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extracts.run(FIRST)
+    in_the_merge(monkeypatch, lambda hyperd: hyperd.kill())
     with pytest.raises(TransientError, match="hyperd failed on"):
         extracts.run(SECOND)
+    monkeypatch.undo()
+    unharmed(extracts, rows)
+
+
+def test_l04_hyperd_may_not_have_the_disk(
+    extracts: Extracts, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system lets hyperd's files grow to a megabyte; the target's own may have any size."""
+    extracts.run(FIRST)
+    extracts.said = ""
+    in_the_merge(
+        monkeypatch,
+        lambda hyperd: resource.prlimit(hyperd.pid, resource.RLIMIT_FSIZE, (2**20, 2**20)),
+    )
+    texts = [record("gl", {"id": i, "text": f"{i}" * 1_000}) for i in range(2, 5_000)]
+    with pytest.raises(TransientError, match=r"hyperd failed on .*; nothing was published, check"):
+        extracts.run([SCHEMA, *texts])
     monkeypatch.undo()
     unharmed(extracts, rows)
 

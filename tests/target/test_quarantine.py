@@ -149,6 +149,20 @@ def test_one_without_a_key_could_be_any_so_no_row_passes_for_absent(
     assert [row[0] for row in rows(extracts.path("gl"))] == [1]
 
 
+def test_of_very_many_the_keys_are_not_kept_so_no_row_passes_for_absent(
+    extracts: Extracts, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extracts.run([SCHEMA, *(row(i) for i in range(6))])
+    activate = {"type": "ACTIVATE_VERSION", "stream": "gl", "version": 7}
+    whole = [{**message, "version": 7} for message in (row(1), *(row(i, day="x") for i in (2, 3)))]
+    monkeypatch.setattr("target_tableau_hyper.extract.quarantine.MOST_KEYS", 1)
+    extracts.run([SCHEMA, *whole, activate])
+    assert [found[0] for found in rows(extracts.path("gl"))] == [0, 1, 2, 3, 4, 5]
+    monkeypatch.setattr("target_tableau_hyper.extract.quarantine.MOST_KEYS", 2)
+    extracts.run([SCHEMA, *whole, activate])
+    assert [found[0] for found in rows(extracts.path("gl"))] == [1, 2, 3]
+
+
 def test_it_is_kept_without_what_the_target_adds(extracts: Extracts) -> None:
     extracts.run([SCHEMA, row(3, day="soon")], add_record_metadata=True)
     assert [line["record"] for line in aside(extracts)] == [{"id": 3, "day": "soon"}]

@@ -81,14 +81,25 @@ class MessageReader(GenericSingerReader[bytes]):
         self._groups: dict[str, Lines] = {}
         self._waiting = 0
         self._take: Callable[[Lines], None] = lambda _: None
+        self._settle: Callable[[], None] = lambda: None
 
-    def take_together(self, streams: Iterable[str], take: Callable[[Lines], None]) -> None:
+    def take_together(
+        self,
+        streams: Iterable[str],
+        take: Callable[[Lines], None],
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
         """Hand over the records of ``streams`` in groups from now on, those of others singly.
 
         A group ends where its version does, at any message but a RECORD, and at the end of input.
         The order of the records of one stream stays; that between streams does not.
+
+        Args:
+            streams: Of the groups.
+            take: Takes a group; it may put off what it does with it.
+            settle: Does what was put off: called before any message that is handed over singly.
         """
-        self._take = take
+        self._take, self._settle = take, settle
         self._groups = {stream: Lines(stream) for stream in streams}
 
     def messages_of(self, lines: Lines) -> Iterator[dict[str, Any]]:
@@ -184,9 +195,10 @@ class MessageReader(GenericSingerReader[bytes]):
         return True
 
     def _hand_over(self) -> None:
-        """Let everything be taken that waits."""
+        """Let everything be taken that waits, and nothing be put off."""
         for group in list(self._groups.values()):
             self._hand_over_one(group)
+        self._settle()
 
     def _hand_over_one(self, group: Lines) -> None:
         if not group.records:

@@ -116,14 +116,14 @@ class HyperSink(Sink):
         return self._plain and self.writer.takes_lines
 
     def take_lines(
-        self, records: Sequence[bytes], version: int | None
+        self, batch: pa.RecordBatch | None, version: int | None
     ) -> dict[str, Decimal] | None:
-        """Store records that came as JSON text, whole columns at a time.
+        """Store records that came as JSON text and were read as columns.
 
         Returns:
             As :meth:`take_batch`.
         """
-        sums = self.writer.add_lines(records, version=version)
+        sums = self.writer.add_lines(batch, version=version)
         if sums is not None and version is not None:
             self.staged.received_version(version)
         return sums

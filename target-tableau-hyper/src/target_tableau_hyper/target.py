@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.exceptions import RecordsWithoutSchemaException
@@ -28,6 +29,7 @@ from target_tableau_hyper.settings_check import faults, fill_defaults, unknown_s
 from target_tableau_hyper.sink import HyperSink
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from contextlib import AbstractContextManager
     from types import FrameType
 
@@ -118,6 +120,9 @@ class HyperTarget(Target):
         self._aliases: dict[str, str] = {}
         self._raw_schemas: dict[str, tuple[Any, Any]] = {}
         self._lanes: dict[str, tuple[HyperSink, Tally]] = {}
+        #: A group of lines, and its columns as soon as they are read.
+        self._ahead: tuple[Lines, Future[pa.RecordBatch | None] | None] | None = None
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="lines")
         self._counted = 0
         self._told_at = time.monotonic()
 
@@ -206,7 +211,7 @@ class HyperTarget(Target):
             assert isinstance(sink, HyperSink)  # noqa: S101 - the default sink class
             self._lanes[stream] = (sink, self.run.completeness.tally(stream))
         together = [name for name, (sink, _) in self._lanes.items() if sink.takes_lines]
-        self.message_reader.take_together(together, self._process_lines)
+        self.message_reader.take_together(together, self._process_lines, self._settle_lines)
 
     def _claim_alias(self, alias: str, stream: str) -> None:
         """Let no two streams feed one table: the second's SCHEMA would shut out the first's rows.
@@ -250,16 +255,25 @@ class HyperTarget(Target):
         self._count(1)
 
     def _process_lines(self, lines: Lines) -> None:
-        """Count and store the records of a group, as columns where that is certain."""
+        """Let a group be read as columns while the next is collected; that before it is stored."""
+        self._settle_lines()
+        sink, _ = self._lanes[lines.stream]
+        read = sink.writer.reading(lines.records) if len(lines.records) >= _WORTH_COLUMNS else None
+        self._ahead = (lines, self._reading.submit(read) if read else None)
+
+    def _settle_lines(self) -> None:
+        """Count and store the group that was put off, as columns where that is certain."""
+        if self._ahead is None:
+            return
+        (lines, reading), self._ahead = self._ahead, None
         sink, tally = self._lanes[lines.stream]
-        count = len(lines.records)
-        sums = sink.take_lines(lines.records, lines.version) if count >= _WORTH_COLUMNS else None
+        sums = sink.take_lines(reading.result(), lines.version) if reading else None
         if sums is None:
             for message in self.message_reader.messages_of(lines):
                 self._process_record_message(message)
             return
-        tally.add_batch(count, sums)
-        self._count(count)
+        tally.add_batch(len(lines.records), sums)
+        self._count(len(lines.records))
 
     def _count(self, records: int) -> None:
         """Tell of progress every so many records."""
@@ -338,6 +352,7 @@ class HyperTarget(Target):
 
     def process_endofpipe(self) -> None:
         """Load, seal, deliver; and only then pass the STATE on."""
+        self._reading.shutdown()
         with self.run.guard():
             finish_run(self.run, self._pass_state_on)
         self.run.close()

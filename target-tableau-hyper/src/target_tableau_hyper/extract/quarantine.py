@@ -31,6 +31,10 @@ FOLDER = "quarantine"
 
 _PRIVATE = 0o600
 
+#: Keys that are kept in memory, at some hundred bytes each. A run that sets more records aside has
+#: other troubles than rows that have gone.
+MOST_KEYS = 100_000
+
 
 @dataclass(slots=True)
 class Quarantine:
@@ -42,8 +46,8 @@ class Quarantine:
         directory: The stream's staging area.
         count: How many there are.
         keys: Their keys: rows with these must not pass for absent ones.
-        strays: How many have no key that a row could be found by: any row may be theirs, so none
-            may pass for absent.
+        strays: How many have no key that a row could be found by, or one too many to be kept: any
+            row may be theirs, so none may pass for absent.
         added: Columns that the target itself adds to every record; a record is kept without them.
     """
 
@@ -101,7 +105,7 @@ class Quarantine:
         except UnfitError:
             self.strays += 1
             return
-        if self._key_columns in {(), keys}:
+        if self._key_columns in {(), keys} and len(self.keys) < MOST_KEYS:
             self._key_columns = keys
             self.keys.append(key)
         else:

@@ -7,6 +7,7 @@ volume.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -22,7 +23,7 @@ from target_tableau_hyper.extract.validation import LeftoverCheck
 from target_tableau_hyper.extract.whole_columns import WholeColumns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from decimal import Decimal
 
     from target_tableau_hyper.extract.schema import Column
@@ -154,27 +155,39 @@ class SegmentWriter:
         """
         return self._add_columns(batch, version, nulls_may_be_absent=True)
 
-    def add_lines(
-        self, records: Sequence[bytes], *, version: int | None
-    ) -> dict[str, Decimal] | None:
-        """Write records that came as lines of JSON, as columns where that means the same.
+    def reading(self, records: Sequence[bytes]) -> Callable[[], pa.RecordBatch | None] | None:
+        """What reads records that came as lines of JSON as columns; it may run in another thread.
+
+        Until what it returns is given to :meth:`add_lines`, nothing else may be added.
 
         Args:
             records: JSON objects, each on a line of its own.
-            version: The version of all of them.
 
         Returns:
-            Sums of the number columns, or ``None``: nothing was written, take them one by one.
-
-        Raises:
-            DataError: a row that waits, and came before, does not fit.
+            ``None`` where it is not worth trying: take them one by one.
         """
         if not self.takes_lines:
             return None
         if self._lines_to_skip:
             self._lines_to_skip -= 1
             return None
-        batch = self._lines.read(records, self._digits.scales)
+        return partial(self._lines.read, records, tuple(self._digits.scales))
+
+    def add_lines(
+        self, batch: pa.RecordBatch | None, *, version: int | None
+    ) -> dict[str, Decimal] | None:
+        """Write records that came as lines of JSON, where that means the same as one by one.
+
+        Args:
+            batch: What :meth:`reading` made of them.
+            version: The version of all of them.
+
+        Returns:
+            As :meth:`add_batch`.
+
+        Raises:
+            DataError: a row that waits, and came before, does not fit.
+        """
         sums = None
         if batch is not None:
             sums = self._add_columns(batch, version, nulls_may_be_absent=False)
@@ -185,7 +198,7 @@ class SegmentWriter:
 
     @property
     def takes_lines(self) -> bool:
-        """Whether :meth:`add_lines` may take any at all."""
+        """Whether lines may be read as columns at all."""
         return self._lines.is_possible and self._whole.are_possible and not self._digits.wide
 
     def close(self) -> None:
