@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -148,6 +149,50 @@ def test_s02_no_secret_is_left_anywhere_by_a_run(run: Run) -> None:
     assert {r for one in told for r in one.values()} == {
         f"{reference} revision 1" for reference in REFERENCES.values()
     }
+
+
+def test_s02_no_secret_is_left_by_the_calendar_a_check_or_a_replay(run: Run) -> None:
+    """What starts the same plugins, or resolves the same references itself."""
+    home = run.meltano.home
+    today = datetime.now(UTC).date()
+    later = f"{today + timedelta(days=60)}"
+    calendar = {
+        "zone": "UTC",
+        "starts": f"{today}",
+        "periods": [
+            {"period": "now", "start": f"{today}", "end": f"{today}"},
+            {"period": "later", "start": later, "end": later},
+        ],
+        "events": {"flash": {"at": "D0 00:00", "run": "tap-d365fo target-tableau-hyper"}},
+        "driver": {"max_lateness": "2d", "attempts": 1},
+    }
+    (home / "close_calendar.yml").write_text(json.dumps(calendar))
+    environment = {
+        **run.meltano.environment(),
+        "D365FO_TABLEAU_CALENDAR": str(home / "close_calendar.yml"),
+        "D365FO_TABLEAU_CALENDAR_STORE": str(home / "calendar.db"),
+        "TAP_D365FO_ARCHIVE_PATH": str(home / "archive"),
+        "TAP_D365FO_ENTITIES": json.dumps(A_FEW[:1]),
+    }
+    watch, outputs = Watch(run.needles), []
+    for words in (("calendar", "run"), ("check", "--no-counts"), ("replay", "latest")):
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("d365fo-tableau"), *words],
+            cwd=PROJECT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        following = watch.follow(process)
+        outputs.append(process.communicate(timeout=300)[0])
+        following.join()
+        assert process.returncode == 0, outputs[-1]
+    assert "replayed from pages" in outputs[-1]
+    assert "hyperd" in watch.seen
+    assert watch.found == []
+    assert run.hits() == []
+    assert not any(needle in output.encode() for output in outputs for needle in run.needles)
 
 
 def test_s02_no_secret_is_left_by_a_run_that_is_killed(run: Run) -> None:

@@ -3,8 +3,8 @@
 meltanolabs-target-postgres on a real PostgreSQL, meltanolabs-target-csv and target-jsonl, all
 unmodified, each fed by the tap's command through a pipe: a first load, two business days, and a
 second run from the STATE that the target printed, with snapshots and without. What is stored is
-compared with Contoso's own database, value and type: decimals without a float in between (which would be found, as
-``tests/e2e/test_books.py`` shows), dates as dates, empty as empty.
+compared with Contoso's own database, value and type: decimals without a float in between (which
+would be found, as ``tests/e2e/test_books.py`` shows), dates as dates, empty as empty.
 """
 
 from __future__ import annotations

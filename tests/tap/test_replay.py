@@ -91,6 +91,34 @@ def test_a_replay_is_byte_identical(
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["first", "of changes"])
+def test_a_scan_of_changes_is_replayed_to_the_byte(
+    new_contoso: Callable[..., Contoso],
+    tmp_path: Path,
+    lines_of: Lines,
+    later: bool,  # noqa: FBT001 - a case
+) -> None:
+    """Bookmarks included, though the snapshots are gone by then; and it leaves nothing behind."""
+    contoso = new_contoso()
+    archive, snapshots = tmp_path / "archive", tmp_path / "snapshots"
+    names = ["PurchaseOrderLinesV2", "VendorsV2", "MainAccounts"]
+    config = settings_for(contoso, entities=names, snapshot_path=str(snapshots))
+    state = None
+    if later:
+        state = json.loads(lines_of(config)[-1])["value"]
+        contoso.world.advance(2)
+    recorded = lines_of({**config, "archive_path": str(archive)}, state=state)
+    last = json.loads(recorded[-1])["value"]
+    assert not later or last["audit"]["streams"]["PurchaseOrderLinesV2"]["deletes"] > 0
+    replay = {**config, "archive_path": str(archive), "replay_run_id": only_run(archive)}
+    before = sorted(snapshots.rglob("*"))
+    assert lines_of(replay, state=state) == recorded
+    assert sorted(snapshots.rglob("*")) == before
+    shutil.rmtree(snapshots)
+    assert lines_of(replay) == recorded
+    assert not snapshots.exists()
+
+
 def test_a_later_run_is_replayed_from_its_own_state(
     new_contoso: Callable[..., Contoso],
     tmp_path: Path,

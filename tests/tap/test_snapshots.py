@@ -159,3 +159,13 @@ def test_a_file_is_never_taken_over(tmp_path: Path) -> None:
     SnapshotFile(tmp_path / "x.snapshot")
     with pytest.raises(FileExistsError):
         SnapshotFile(tmp_path / "x.snapshot")
+
+
+def test_the_files_of_a_run_have_the_names_of_the_run(tmp_path: Path) -> None:
+    """So has its replay, elsewhere; and two runs of one id in one place do not meet."""
+    names = []
+    for place in ("a", "b", "a"):
+        folder = SnapshotFolder(tmp_path / place, run_id="run-1")
+        names.append([folder.begin().append(ROWS).name for _ in range(2)])
+    assert names[0] == names[1]
+    assert len({*names[0], *names[2]}) == 4

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+import shutil
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_d365fo.access.archive import Archive, RecordedRun
@@ -32,6 +35,7 @@ class Environment:
         """Send nothing yet."""
         self._settings = settings
         self._run_id = run_id
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     @functools.cached_property
     def replayed(self) -> ReplayedPages | None:
@@ -51,6 +55,29 @@ class Environment:
     def started_at(self) -> datetime:
         """When the run began; in a replay, when the recorded one did."""
         return self.replayed.run.started_at if self.replayed else datetime.now(UTC)
+
+    @property
+    def recorded_run_id(self) -> str:
+        """The id of this run; in a replay, that of the recorded one."""
+        return self.replayed.run.run_id if self.replayed else self._run_id
+
+    @functools.cached_property
+    def snapshot_path(self) -> Path | None:
+        """Where snapshots are read and written; in a replay a copy, which goes with the run."""
+        given = self._settings.snapshot_path
+        if given is None or self.replayed is None or not self.replayed.snapshots_folder.is_dir():
+            return given
+        self._scratch = tempfile.TemporaryDirectory(prefix="tap-d365fo-replay-")
+        copied = Path(self._scratch.name) / "snapshots"
+        shutil.copytree(self.replayed.snapshots_folder, copied)
+        return copied
+
+    def close(self) -> None:
+        """Release what a run holds open."""
+        if self.archive is not None:
+            self.archive.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
     @functools.cached_property
     def reader(self) -> PageReader:
@@ -88,6 +115,7 @@ class Environment:
         state: Mapping[str, Any],
         companies: tuple[str, ...],
         entities: Iterable[Entity],
+        snapshots: Iterable[Path],
         config: Mapping[str, Any],
         tap_version: str,
     ) -> None:
@@ -110,6 +138,8 @@ class Environment:
         kept.keep_published(self.metadata.published())
         for entity in entities:
             kept.keep_entity(entity)
+        if self._settings.snapshot_path is not None:
+            archive.keep_snapshots(self._settings.snapshot_path, snapshots)
 
     def _recorded_metadata(self, recording: Archive | ReplayedPages) -> MetadataCache:
         return MetadataCache(

@@ -68,6 +68,7 @@ class Source:
         companies: Ids to read, lower case.
         started_at: When the run began: the upper bound of every cursor.
         sees_company: Whether any selected entity shows a row of a company.
+        run_id: Names what the run writes, so that a replay writes the same names.
     """
 
     settings: Settings
@@ -76,6 +77,7 @@ class Source:
     companies: tuple[str, ...]
     started_at: datetime
     sees_company: Callable[[str], bool] = _everybody_sees
+    run_id: str = ""
 
     @property
     def url(self) -> str:
@@ -408,7 +410,13 @@ class Partition:
         host = urlsplit(self.source.url).hostname or ""
         environment = hashlib.blake2b(self.source.url.encode(), digest_size=4).hexdigest()
         company = self.company or "_shared"
-        return SnapshotFolder(root / f"{host}-{environment}" / self.entity.entity_set / company)
+        path = root / f"{host}-{environment}" / self.entity.entity_set / company
+        return SnapshotFolder(path, run_id=self.source.run_id)
+
+    def snapshot_files(self, state: Mapping[str, Any]) -> list[Path]:
+        """The files of the snapshot that ``state`` names."""
+        chain = links_of(state.get("snapshot"))
+        return self._folder.files(chain) if chain else []
 
     def _query(self, *, filtered: bool = True) -> Query:
         """The request for the partition's rows, with or without the filter of the settings."""

@@ -239,7 +239,7 @@ CONFIG_JSONSCHEMA: dict[str, Any] = th.PropertiesList(
         th.StringType,
         title="Language of labels",
         description=(
-            "Language of the `title` and `description` in schemas, such as `en-us` or `de`. Unset: "
+            "Language of the `title` in schemas, such as `en-us` or `de`. Unset: "
             "no labels are asked for (each is a request of its own, once, and then cached)."
         ),
         examples=["en-us"],

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
     from datetime import datetime
     from decimal import Decimal
+    from pathlib import Path
 
     from singer_sdk import Catalog
 
@@ -413,6 +414,11 @@ class EntityStream(Stream):
             for partition in self.partitions_of(self._plan())
             if partition.company == company
         )
+
+    def snapshot_files(self) -> Iterator[Path]:
+        """Files that the state names of what ``etag_scan`` remembers."""
+        for partition in self.partitions_of(self._plan()):
+            yield from partition.snapshot_files(self._known_of(partition))
 
     @property
     def entity(self) -> Entity:

@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 import threading
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -148,8 +149,7 @@ class TapD365FO(Tap):
             raise
         finally:
             self.pool.close()
-            if self.environment.archive is not None:
-                self.environment.archive.close()
+            self.environment.close()
             tell_head(ledger, self.logger)
             ledger.close()
 
@@ -159,8 +159,8 @@ class TapD365FO(Tap):
         if not selected:
             message = "no stream is selected; check the catalog and the select rules"
             raise ConfigError(message)
-        if self._settings.snapshot_path is not None:
-            SnapshotFolder(self._settings.snapshot_path).check_writable()
+        if self.environment.snapshot_path is not None:
+            SnapshotFolder(self.environment.snapshot_path).check_writable()
         self._tell_companies_left_out()
         ledger = self.source.ledger
         archive, replayed = self.environment.archive, self.environment.replayed
@@ -183,6 +183,7 @@ class TapD365FO(Tap):
                 state=self.state,
                 companies=self.source.companies,
                 entities=[stream.entity for stream in self._selected_entities()],
+                snapshots=[f for s in self._selected_entities() for f in s.snapshot_files()],
                 config=self.config,
                 tap_version=self.plugin_version,
             )
@@ -335,12 +336,13 @@ class TapD365FO(Tap):
     def source(self) -> Source:
         """What the streams read from; asks for the companies when first needed."""
         return Source(
-            settings=self._settings,
+            settings=replace(self._settings, snapshot_path=self.environment.snapshot_path),
             reader=self.environment.reader,
             ledger=self._ledger,
             companies=self._companies(),
             started_at=self.environment.started_at,
             sees_company=self.sees_company,
+            run_id=self.environment.recorded_run_id,
         )
 
     @functools.cached_property

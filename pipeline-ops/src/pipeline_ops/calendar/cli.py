@@ -332,7 +332,6 @@ def export(
     service: str | None,
 ) -> None:
     """The plan for cron, systemd or Airflow."""
-    rules = ServiceRules(user or getpass.getuser(), environment_file, service)
     if to != "systemd" and (user or environment_file or service):
         message = "--user, --environment-file and --service belong to `--to systemd`"
         raise ConfigError(message)
@@ -342,6 +341,7 @@ def export(
     if to == "cron":
         made = {f"{loaded.name}.crontab": to_cron(loaded, planned, files.calling())}
     elif to == "systemd":
+        rules = ServiceRules(user or getpass.getuser(), environment_file, service)
         made = to_systemd(loaded, planned, files.calling(), rules)
     else:
         made = {f"close_calendar_{loaded.name}.py": to_airflow(loaded, planned, files.calling())}

@@ -6,6 +6,7 @@ One folder a run::
                             index.jsonl             one line an answer, as they were received
                             bodies/<sha256>.json.gz one file a content
                             metadata/               what was known of the entities that were read
+                            snapshots/              what ``etag_scan`` remembered as the run began
                             seal.json               written when the run was complete
 
 The pages hold business data: folders have mode 0700, files 0600. No header, no token and no origin
@@ -19,7 +20,9 @@ import gzip
 import hashlib
 import os
 import re
+import shutil
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any
@@ -31,12 +34,14 @@ from pipeline_core.errors import ConfigError, TransientError
 from pipeline_core.files import is_misconfigured, sync_directory, write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 RUN = "run.json"
 INDEX = "index.jsonl"
 SEAL = "seal.json"
 METADATA = "metadata"
+SNAPSHOTS = "snapshots"
 
 #: Version of the layout above; a reader refuses another one.
 LAYOUT = 1
@@ -144,6 +149,29 @@ class Archive:
     def metadata_folder(self) -> Path:
         """Where the metadata of the run belong, once it has begun."""
         return self._folder / METADATA
+
+    @property
+    def snapshots_folder(self) -> Path:
+        """Where the snapshots that the run begins with belong, once it has begun."""
+        return self._folder / SNAPSHOTS
+
+    def keep_snapshots(self, root: Path, files: Iterable[Path]) -> None:
+        """Keep files of snapshots, each under its path below ``root``.
+
+        They never change, so another name of the same file will do where the disk is the same.
+
+        Raises:
+            ConfigError: this user may not write here.
+            TransientError: the disk does not take them.
+        """
+        try:
+            self.snapshots_folder.mkdir(mode=_FOLDER_MODE)
+            for file in files:
+                kept = self.snapshots_folder / file.relative_to(root)
+                kept.parent.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+                _link_or_copy(file, kept)
+        except OSError as error:
+            raise _refused(error) from error
 
     def begin(self, run: RecordedRun) -> None:
         """Create the run's folder and store what has come so far.
@@ -273,6 +301,17 @@ def bodies_of(folder: Path) -> Path:
 def body_path(folder: Path, sha256: str) -> Path:
     """The file of one body."""
     return bodies_of(folder) / f"{sha256}.json.gz"
+
+
+def _link_or_copy(file: Path, kept: Path) -> None:
+    """A file that is gone is left out: the run that is recorded does not find it either."""
+    with suppress(FileNotFoundError):
+        try:
+            kept.hardlink_to(file)
+        except FileNotFoundError:
+            raise
+        except OSError:  # another disk, or one without hard links
+            shutil.copyfile(file, kept)
 
 
 def _write_whole(descriptor: int, content: bytes) -> None:

@@ -25,6 +25,7 @@ from tap_d365fo.access.archive import (
     METADATA,
     RUN,
     SEAL,
+    SNAPSHOTS,
     Entry,
     RecordedRun,
     Seal,
@@ -112,6 +113,11 @@ class ReplayedPages:
     def metadata_folder(self) -> Path:
         """What was known of the entities when the run was recorded."""
         return self._folder / METADATA
+
+    @property
+    def snapshots_folder(self) -> Path:
+        """What ``etag_scan`` remembered when the run was recorded; an old recording has none."""
+        return self._folder / SNAPSHOTS
 
     def tell_differences(self, settings: Mapping[str, str], tap_version: str) -> None:
         """Warn of what may lead to other requests than the recorded ones."""

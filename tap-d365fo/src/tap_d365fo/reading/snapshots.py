@@ -85,9 +85,16 @@ def as_state(chain: Sequence[Link]) -> list[dict[str, Any]]:
 class SnapshotFolder:
     """The snapshots of one partition."""
 
-    def __init__(self, path: Path) -> None:
-        """Use ``path``, which is made when something is first written."""
+    def __init__(self, path: Path, *, run_id: str = "") -> None:
+        """Use ``path``, which is made when something is first written.
+
+        Args:
+            path: Of the folder.
+            run_id: Names the files of this run, so that a replay of it names the same ones.
+        """
         self._path = path
+        self._run_id = run_id
+        self._begun = 0
 
     def is_intact(self, chain: Sequence[Link]) -> bool:
         """Whether every file is there with the content that the state speaks of."""
@@ -135,9 +142,17 @@ class SnapshotFolder:
         """
         try:
             self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return SnapshotFile(self._path / f"{uuid.uuid4().hex}.snapshot")
+            self._begun += 1
+            if self._run_id:
+                with contextlib.suppress(FileExistsError):  # two runs of one id: no matter
+                    return SnapshotFile(self._path / _name(f"{self._run_id}:{self._begun}"))
+            return SnapshotFile(self._path / _name(uuid.uuid4().hex))
         except OSError as error:
             raise _unwritable(self._path, error) from error
+
+    def files(self, chain: Sequence[Link]) -> list[Path]:
+        """The files of a snapshot."""
+        return [self._path / link.name for link in chain]
 
     def tidy(self, chain: Sequence[Link]) -> None:
         """Mark the files of ``chain`` as used, and remove those that nobody used for months."""
@@ -213,6 +228,10 @@ class _Head(io.RawIOBase):
         self._left -= len(piece)
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+def _name(seed: str) -> str:
+    return f"{hashlib.blake2b(seed.encode(), digest_size=16).hexdigest()}.snapshot"
 
 
 def _new_digest() -> hashlib.blake2b:
