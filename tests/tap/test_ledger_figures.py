@@ -74,7 +74,7 @@ def test_the_ledger_says_why_a_run_failed(
 ) -> None:
     contoso = new_contoso()
     path = tmp_path / "ledger.db"
-    filters = {"VendorsV2": {"filter": "NoSuchProperty eq 1"}}
+    filters = {"VendorsV2": {"filter": "VendorAccountNumber eq"}}
     with pytest.raises(ConfigError):
         run_tap(
             settings_for(
