@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.by_key import tell
+from benchmarks.data.vendors import SET, change
 
 from contoso_sandbox.contoso import Contoso
 from tap_d365fo.tap import TapD365FO
-
-SET = "VendorsV2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +74,24 @@ def main() -> None:
         tempfile.TemporaryDirectory() as home,
         Contoso.start(Path(home, "box"), scale=asked.scale) as box,
     ):
-        measure(box, Path(home, "snapshots"), asked.changed)
+        compared = compare(box, Path(home, "snapshots"), asked.changed)
+    tell(f"full read              {compared.full}")
+    tell(f"scan, nothing changed  {compared.nothing}")
+    tell(f"scan, {compared.some.records:6,} changed   {compared.some}")
+    tell(f"bytes of the scan / full read: {compared.some.megabytes / compared.full.megabytes:.3f}")
 
 
-def measure(box: Contoso, snapshots: Path, share: float) -> None:
-    """Print a table for one box."""
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A full read, a scan that finds nothing, and one that finds some rows changed."""
+
+    full: Run
+    nothing: Run
+    some: Run
+
+
+def compare(box: Contoso, snapshots: Path, share: float) -> Compared:
+    """Read all vendors, then what changed: nothing, and a share of them."""
     config: dict[str, Any] = {
         name.removeprefix("TAP_D365FO_").lower(): value
         for name, value in box.settings().items()
@@ -87,24 +99,9 @@ def measure(box: Contoso, snapshots: Path, share: float) -> None:
     }
     config |= {"entities": [SET], "snapshot_path": str(snapshots)}
     full = run(box, config, None)
-    tell(f"full read              {full}")
     nothing = run(box, config, full.state)
-    tell(f"scan, nothing changed  {nothing}")
-    keys = (
-        box.world.cursor()
-        .execute(
-            f'SELECT "dataAreaId", "VendorAccountNumber" FROM "{SET}" '  # noqa: S608 - own names
-            f"USING SAMPLE {share * 100} PERCENT (bernoulli, 7)"
-        )
-        .fetchall()
-    )
-    for company, account in keys:
-        box.world.change(
-            SET, {"dataAreaId": company, "VendorAccountNumber": account}, VendorSearchName="changed"
-        )
-    some = run(box, config, nothing.state)
-    tell(f"scan, {len(keys):6,} changed   {some}")
-    tell(f"bytes of the scan / full read: {some.megabytes / full.megabytes:.3f}")
+    change(box.world, share)
+    return Compared(full, nothing, some=run(box, config, nothing.state))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ last = subprocess.Popen(
     [sys.executable, "-c", plugin, "target-tableau-hyper", how, target], stdin=first.stdout
 )
 first.stdout.close()
-sys.exit(1 if first.wait() or last.wait() or os.path.exists("broken") else 0)
+codes = [first.wait(), last.wait()]
+sys.exit(1 if any(codes) or os.path.exists("broken") else 0)
 """
 
 

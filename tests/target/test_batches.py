@@ -104,10 +104,23 @@ def test_json_lines_packed_and_plain_in_several_files(
     assert first.exists()
 
 
+#: The same properties, each by reference.
+REFERRED = schema(
+    "gl",
+    {name: {"$ref": f"#/definitions/{name}"} for name in PROPERTIES},
+    definitions=PROPERTIES,
+)
+
+
+@pytest.mark.parametrize("sent", [SCHEMA, REFERRED], ids=["written out", "by reference"])
 def test_parquet(
-    extracts: Extracts, rows: Rows, tmp_path: Path, expected: list[tuple[Any, ...]]
+    extracts: Extracts,
+    rows: Rows,
+    tmp_path: Path,
+    expected: list[tuple[Any, ...]],
+    sent: dict[str, Any],
 ) -> None:
-    extracts.run([SCHEMA, batch(parquet(tmp_path / "x.parquet"), form="parquet")])
+    extracts.run([sent, batch(parquet(tmp_path / "x.parquet"), form="parquet")])
     assert rows(extracts.path("gl")) == expected
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PROPERTIES: dict[str, Any] = {
     "id": {"type": "integer"},
-    "text": {"type": ["null", "string"]},
+    "text": {"type": ["null", "string"], "maxLength": 4},
     "must": {"type": "string"},
     "day": {"type": ["null", "string"], "format": "date"},
     "hour": {"type": ["null", "string"], "format": "time"},
@@ -83,9 +83,11 @@ def groups(draw: st.DrawFn) -> list[bytes]:
     return lines
 
 
-def written(folder: Path, lines: list[bytes], *, whole: bool, lax: bool) -> object:
+def written(
+    folder: Path, lines: list[bytes], rules: dict[str, Any], *, whole: bool, lax: bool
+) -> object:
     """Segments, their columns and the figures; a text where the lines are refused."""
-    definition = {"type": "object", "properties": PROPERTIES}
+    definition = {"type": "object", "properties": PROPERTIES, **rules}
     columns = columns_of("s", definition)
     staged, tally = StagedStream("s", folder), Tally()
     staged.adopt(columns, ["id"])
@@ -124,17 +126,25 @@ def _line(**values: str) -> bytes:
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(groups(), st.booleans())
-@example([_line(amount="9" * 38)] * 4, False)  # noqa: FBT003 - Arrow would wrap it around
-@example([_line(exact='"' + "9" * 38 + '"')] * 4, True)  # noqa: FBT003 - likewise
-@example([_line(amount="1e36")] * 4, False)  # noqa: FBT003 - likewise
-@example([_line(amount='"1.50"')] * 4, False)  # noqa: FBT003 - Arrow would take it
-@example([_line(text='"a"', unknown='{"b":[1]}')] * 4, False)  # noqa: FBT003
-@example([b'{"id":1,"must":"b","text":"\xff"}'] * 4, False)  # noqa: FBT003
-def test_both_ways_store_the_same(lines: list[bytes], lax: bool) -> None:  # noqa: FBT001
+@given(
+    groups(),
+    st.booleans(),
+    st.sampled_from([{}, {"required": ["id", "flag"]}, {"additionalProperties": False}]),
+)
+@example([_line(amount="9" * 38)] * 4, False, {})  # noqa: FBT003 - Arrow would wrap it around
+@example([_line(exact='"' + "9" * 38 + '"')] * 4, True, {})  # noqa: FBT003 - likewise
+@example([_line(amount="1e36")] * 4, False, {})  # noqa: FBT003 - likewise
+@example([_line(amount='"1.50"')] * 4, False, {})  # noqa: FBT003 - Arrow would take it
+@example([_line(text='"a"', unknown='{"b":[1]}')] * 4, False, {})  # noqa: FBT003
+@example([b'{"id":1,"must":"b","text":"\xff"}'] * 4, False, {})  # noqa: FBT003
+def test_both_ways_store_the_same(
+    lines: list[bytes],
+    lax: bool,  # noqa: FBT001
+    rules: dict[str, Any],
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        singly = written(Path(folder) / "one", lines, whole=False, lax=lax)
-        together = written(Path(folder) / "other", lines, whole=True, lax=lax)
+        singly = written(Path(folder) / "one", lines, rules, whole=False, lax=lax)
+        together = written(Path(folder) / "other", lines, rules, whole=True, lax=lax)
     assert together == singly
 
 
@@ -157,7 +167,9 @@ def group_lines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("group_lines")
 def test_ordinary_records_are_taken_as_columns(extracts: Extracts, rows: Rows) -> None:
     """The way by records is not taken at all, and gives the same rows."""
-    messages = [schema("s", PROPERTIES, keys=["id"]), *(record("s", row) for row in ROWS)]
+    start = schema("s", {**PROPERTIES, "text": {"type": "string", "maxLength": 4}}, keys=["id"])
+    start["schema"] |= {"required": ["id", "text"], "additionalProperties": False}
+    messages = [start, *(record("s", row) for row in ROWS)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("target_tableau_hyper.reader.MessageReader.messages_of", None)
         extracts.run(messages)

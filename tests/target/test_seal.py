@@ -11,6 +11,7 @@ import pytest
 from tests.target.messages import record, schema
 
 from pipeline_core.errors import IntegrityError
+from pipeline_core.ledger import Ledger
 from target_tableau_hyper.extract.engine import TABLE, start_engine
 from target_tableau_hyper.extract.figures import Figures, measure, text
 from target_tableau_hyper.extract.layout import TableColumn
@@ -142,9 +143,13 @@ def test_crash_between_extract_and_manifest_is_made_good(
     if step == "before the extract":
         shutil.move(sealed.path("gl"), waiting)
         shutil.copyfile(old / "gl.hyper", sealed.path("gl"))
-    sealed.run([SCHEMA, record("gl", {"id": 5, "amount": 5})])
+    ledger = tmp_path / "ledger.db"
+    sealed.run([SCHEMA, record("gl", {"id": 5, "amount": 5})], ledger_path=str(ledger))
     assert rows(sealed.path("gl")) == [(0, Decimal(1)), (1, Decimal(2)), (5, Decimal(5))]
     assert not waiting.exists()
+    with Ledger(ledger, run_id="x", actor="x") as book:
+        told = [e.body for e in book.events() if e.event == "replacement.finished"]
+    assert told == [{"extracts": ["gl"]}]
 
 
 def test_what_was_not_all_ready_is_forgotten(extracts: Extracts, rows: Rows) -> None:

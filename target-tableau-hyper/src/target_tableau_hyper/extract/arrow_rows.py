@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from target_tableau_hyper.extract.definitions import resolved
 from target_tableau_hyper.extract.schema import simple_types
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ def structured(schema: Mapping[str, Any]) -> frozenset[str]:
     Arrow has no type for "any object", so one may come as its JSON text.
     """
     properties: Mapping[str, Any] = schema.get("properties") or {}
-    kinds = {name: {kind for kind, _ in simple_types(one)} for name, one in properties.items()}
+    kinds = {
+        name: {kind for kind, _ in simple_types(resolved(one, schema))}
+        for name, one in properties.items()
+    }
     return frozenset(n for n, k in kinds.items() if k - {"null"} and k <= _STRUCTURED)
 
 

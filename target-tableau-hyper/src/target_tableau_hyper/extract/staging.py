@@ -88,7 +88,7 @@ class SegmentWriter:
             keys,
             self._digits,
             strict=validate,
-            has_rules=leftover is not None and leftover.needed,
+            leftover=leftover,
         )
         self._lines = JsonLines(columns, strict=validate)
         self._refusals = self._lines_to_skip = 0

@@ -59,6 +59,13 @@ class LeftoverCheck:
             for column in columns
             if column.name in properties and not _covered(properties[column.name], column)
         }
+        #: Upper bounds of the lengths of texts, in code points.
+        self.lengths = {
+            column.name: length
+            for column in columns
+            if column.name in left
+            and (length := _only_a_length(left[column.name], column)) is not None
+        }
         root = {
             keyword: value
             for keyword, value in schema.items()
@@ -66,30 +73,45 @@ class LeftoverCheck:
         }
         if root.get("additionalProperties") in (True, {}):
             del root["additionalProperties"]
-        if not root.get("required", True):
-            del root["required"]
+        #: Properties that a record must have, be they null or not.
+        self.required: frozenset[str] = frozenset()
+        if isinstance(root.get("required"), list):
+            self.required = frozenset(root.pop("required"))
+        #: Whether a record may have no property but the schema's.
+        self.is_closed = root.get("additionalProperties") is False
+        #: Whether there are rules beside lengths, required properties and closedness.
+        self.has_rules = bool(left.keys() - self.lengths) or bool(
+            root.keys() - ({"additionalProperties"} if self.is_closed else set())
+        )
         if "additionalProperties" in root:
             left = dict(properties)
         definitions = {k: schema[k] for k in ("definitions", "$defs") if k in schema}
         self._validator = (
             validator_class({**definitions, **root, "properties": left}) if left or root else None
         )
-        self._required: list[str] = list(root.get("required", []))
-        self.needed = self._validator is not None
+        self.needed = self._validator is not None or bool(self.required)
 
     def fault(self, record: Mapping[str, Any]) -> str | None:
         """Why ``record`` breaks its schema, without its values; ``None`` when it does not."""
+        if not self.required <= record.keys():
+            missing = sorted(self.required - record.keys())
+            return f"required property {', '.join(map(repr, missing))} is missing"
         if self._validator is None:
             return None
         error = next(self._validator.iter_errors(record), None)
         if error is None:
             return None
-        if error.validator == "required" and not error.path:
-            required: list[str] = self._required
-            missing = [name for name in required if name not in record]
-            return f"required property {', '.join(map(repr, missing))} is missing"
         place = ".".join(str(part) for part in error.path) or "the record"
         return f"{place} breaks the schema's {error.validator!r}"
+
+
+def _only_a_length(definition: object, column: Column) -> int | None:
+    """The ``maxLength`` of a text that has no other rule."""
+    if not isinstance(definition, dict) or column.kind is not Kind.TEXT:
+        return None
+    length = definition.get("maxLength")
+    others = {keyword: value for keyword, value in definition.items() if keyword != "maxLength"}
+    return length if isinstance(length, int) and _covered(others, column) else None
 
 
 def _covered(definition: object, column: Column) -> bool:
