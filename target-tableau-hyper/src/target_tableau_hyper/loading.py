@@ -7,10 +7,11 @@ leaves every extract as it was.
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pipeline_core.errors import TerminatedError
 from target_tableau_hyper.controls.look import Book, Look, closest, sealed_book
 from target_tableau_hyper.controls.runner import ControlRun
 from target_tableau_hyper.extract.commit import Replacement, replace_together
@@ -25,7 +26,7 @@ from target_tableau_hyper.failpoints import reach
 from target_tableau_hyper.run import TEST_STREAM
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from target_tableau_hyper.extract.engine import Engine
@@ -172,30 +173,54 @@ class Loader:
         """Merge one stream into a copy, where it brings anything."""
         started = time.monotonic()
         run, settings = self._run, self._run.settings
-        store = ExtractStore(settings.output_dir.resolve(), run.stem(staged.stream), staged.stream)
+        store = run.store(staged.stream)
         if store.roll_back():
             run.logger.info(
                 "%s: the last run's rows were not acknowledged and come again; taken back",
                 staged.stream,
             )
-        old = store.load()
-        if old is not None and self._brings_nothing(staged, old):
-            return _Work(staged, store, old, None, started)
+        old = store.read_manifest()
+        if old is not None and (old.rows == 0 or self._brings_nothing(staged, old)):
+            old = store.proved(old, run.hashes.sha256(store.extract))
+            if self._brings_nothing(staged, old):
+                return _Work(staged, store, old, None, started)
         staged.directory.mkdir(parents=True, exist_ok=True)
-        merged = merge(
-            self._running_engine(),
-            staged,
-            base=store.extract if old else None,
-            before=old.figures if old else None,
-            directory=staged.directory,
-            policy=Policy(settings.load_method, settings.hard_delete, self._now),
-            hyper_version=settings.hyper_version,
-            payload=staged.directory / "payload.hyper" if self._wants_payload(old) else None,
-            density=Density.of(old.density) if old else None,
-        )
+        with self._proved_meanwhile(store, old):
+            merged = merge(
+                self._running_engine(),
+                staged,
+                base=store.extract if old else None,
+                before=old.figures if old else None,
+                directory=staged.directory,
+                policy=Policy(settings.load_method, settings.hard_delete, self._now),
+                hyper_version=settings.hyper_version,
+                payload=staged.directory / "payload.hyper" if self._wants_payload(old) else None,
+                density=Density.of(old.density) if old else None,
+            )
         reach("merged")
         unchanged = old is not None and not merged.delta.changed
         return _Work(staged, store, old, None if unchanged else merged, started)
+
+    @contextmanager
+    def _proved_meanwhile(self, store: ExtractStore, old: Manifest | None) -> Iterator[None]:
+        """Prove the extract while the body works on a copy of it.
+
+        Raises:
+            IntegrityError: it is not the sealed one, which explains whatever the body met.
+        """
+
+        def prove_it() -> None:
+            if old is not None and old.rows:  # one without rows has been proved
+                store.proved(old, self._run.hashes.sha256(store.extract))
+
+        try:
+            yield
+        except TerminatedError:
+            raise  # nobody waits for a hash then
+        except Exception:
+            prove_it()
+            raise
+        prove_it()
 
     def _check(self, merged: Sequence[_Work]) -> dict[str, list[dict[str, Any]]]:
         """Run the controls on what the extracts will be.

@@ -13,11 +13,18 @@ from pipeline_core.run_id import current_run_id
 from pipeline_core.secrets.resolve import told
 from target_tableau_hyper.audit import Completeness
 from target_tableau_hyper.extract.commit import finish_replacing
+from target_tableau_hyper.extract.hashes import Hashes
 from target_tableau_hyper.extract.layout import max_digits
 from target_tableau_hyper.extract.quarantine import Quarantine
 from target_tableau_hyper.extract.staged import StagedStream, clear_staging
 from target_tableau_hyper.extract.staging import Budget
-from target_tableau_hyper.extract.store import file_stem, free_stem, stem_of_setting, stems_in
+from target_tableau_hyper.extract.store import (
+    ExtractStore,
+    file_stem,
+    free_stem,
+    stem_of_setting,
+    stems_in,
+)
 from target_tableau_hyper.lock import hold_directory
 
 if TYPE_CHECKING:
@@ -51,6 +58,7 @@ class Run:
         self.max_digits = max_digits(settings.hyper_version)
         self.ledger: Ledger | NoLedger = NoLedger()
         self.streams: dict[str, StagedStream] = {}
+        self.hashes = Hashes()
         self._writers: dict[str, SegmentWriter] = {}
         self._stems: dict[str, str] = {}
         self._resources = ExitStack()
@@ -95,6 +103,7 @@ class Run:
         except PipelineError:
             self.close()
             raise
+        self._resources.callback(self.hashes.close)
         self._resources.callback(self.ledger.close)
         self._resources.callback(tell_head, self.ledger, self.logger)
         self.ledger.append(
@@ -175,7 +184,12 @@ class Run:
             if self.settings.on_bad_record == "quarantine":
                 staged.quarantine = Quarantine(stream, self.run_id, staged.directory)
             self.streams[stream] = staged
+            self.hashes.begin(self.store(stream).extract)
         return self.streams[stream]
+
+    def store(self, stream: str) -> ExtractStore:
+        """Where a stream's extract lies, or is to lie."""
+        return ExtractStore(self.settings.output_dir.resolve(), self.stem(stream), stream)
 
     def _published_as(self, stream: str) -> tuple[str | None, str] | None:
         """Project and name of a stream's own data source; ``None`` where it has none."""

@@ -14,6 +14,7 @@ from target_tableau_hyper.extract.figures import Figures, text
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from threading import Event
 
 #: Version of this file's own shape.
 _FORMAT = 1
@@ -159,10 +160,10 @@ def totals_text(figures: Figures) -> dict[str, str]:
     return {name: text(total) for name, total in figures.totals.items()}
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file of any size, as hex."""
+def sha256_of(path: Path, stop: Event | None = None) -> str:
+    """SHA-256 of a file of any size, as hex; of no use where ``stop`` was set meanwhile."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_READ_BYTES):
+        while not (stop and stop.is_set()) and (block := file.read(_READ_BYTES)):
             digest.update(block)
     return digest.hexdigest()

@@ -125,6 +125,19 @@ class ExtractStore:
             IntegrityError: extract and manifest do not belong together.
             ConfigError: the file holds another stream.
         """
+        manifest = self.read_manifest()
+        return None if manifest is None else self.proved(manifest, sha256_of(self.extract))
+
+    def read_manifest(self) -> Manifest | None:
+        """What should be there: to be proved before anything of it counts.
+
+        Returns:
+            ``None`` where there is no extract yet.
+
+        Raises:
+            IntegrityError: one of the two files is missing.
+            ConfigError: the file holds another stream.
+        """
         if not self.extract.exists():
             if self.manifest.exists():
                 message = (
@@ -147,10 +160,21 @@ class ExtractStore:
                 f"datasources.{self.stream}.file to another name"
             )
             raise ConfigError(message)
-        found = sha256_of(self.extract)
-        if manifest.sha256 != found:
+        return manifest
+
+    def proved(self, manifest: Manifest, sha256: str) -> Manifest:
+        """The manifest, when the extract is the one that it seals.
+
+        Args:
+            manifest: As it was read.
+            sha256: Of the extract that is there.
+
+        Raises:
+            IntegrityError: it is another.
+        """
+        if manifest.sha256 != sha256:
             if manifest.rows == 0 and self._still_empty():
-                return replace(manifest, sha256=found) if not manifest.is_delivered else manifest
+                return replace(manifest, sha256=sha256) if not manifest.is_delivered else manifest
             message = (
                 f"{self.extract.name} was altered since run {manifest.run_id} sealed it; restore "
                 f"it from a copy, or remove it with {self.manifest.name} and load the stream anew "
