@@ -205,7 +205,7 @@ def test_a_line_that_is_no_json_is_named_by_its_number(broken: bytes) -> None:
     def take(group: Lines) -> None:
         list(reader.messages_of(group))
 
-    reader.take_together(["s"], take)
+    reader.take_together("s", take)
     with pytest.raises(DataError, match="line 2 of the input is no JSON"):
         reader.process_lines(lines, {})  # type: ignore[arg-type]
 
@@ -222,11 +222,12 @@ def test_a_group_ends_with_its_version_and_at_any_other_message() -> None:
             self.value = value
 
     reader = MessageReader()
-    reader.take_together(
-        ["s", "t"],
-        lambda group: seen.append((group.stream, group.version, [*group.numbers])),
-        lambda: seen.append("settled"),
-    )
+    for stream in ("s", "t"):
+        reader.take_together(
+            stream,
+            lambda group: seen.append((group.stream, group.version, [*group.numbers])),
+            lambda: seen.append("settled"),
+        )
     state = b'{"type":"STATE","value":{}}\n'
     singly = line(9, 1, "u")
     lines = [line(1, 1), line(2, 1), line(3, 2), singly, line(4, 2, "t"), state, line(5, 2), b"\n"]

@@ -180,10 +180,11 @@ class Loader:
                 staged.stream,
             )
         old = store.read_manifest()
-        if old is not None and (old.rows == 0 or self._brings_nothing(staged, old)):
+        unchanged = old is not None and self._brings_nothing(staged, old)
+        if old is not None and (unchanged or not old.rows):
             old = store.proved(old, run.hashes.sha256(store.extract))
-            if self._brings_nothing(staged, old):
-                return _Work(staged, store, old, None, started)
+        if unchanged:
+            return _Work(staged, store, old, None, started)
         staged.directory.mkdir(parents=True, exist_ok=True)
         with self._proved_meanwhile(store, old):
             merged = merge(

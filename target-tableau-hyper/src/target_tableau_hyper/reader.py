@@ -20,7 +20,7 @@ from singer_sdk.singerlib.encoding.base import GenericSingerReader
 from pipeline_core.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 #: A JSON number with a fraction or an exponent becomes a Decimal with the digits as sent; an
 #: integer becomes an int of any size.
@@ -85,22 +85,26 @@ class MessageReader(GenericSingerReader[bytes]):
 
     def take_together(
         self,
-        streams: Iterable[str],
+        stream: str,
         take: Callable[[Lines], None],
         settle: Callable[[], None] = lambda: None,
     ) -> None:
-        """Hand over the records of ``streams`` in groups from now on, those of others singly.
+        """Hand over the records of ``stream`` in groups from now on.
 
         A group ends where its version does, at any message but a RECORD, and at the end of input.
         The order of the records of one stream stays; that between streams does not.
 
         Args:
-            streams: Of the groups.
-            take: Takes a group; it may put off what it does with it.
+            stream: Of the groups.
+            take: Takes a group of any stream; it may put off what it does with it.
             settle: Does what was put off: called before any message that is handed over singly.
         """
         self._take, self._settle = take, settle
-        self._groups = {stream: Lines(stream) for stream in streams}
+        self._groups[stream] = Lines(stream)
+
+    def take_singly(self, stream: str) -> None:
+        """Hand over the records of ``stream`` one by one; call it only where no group waits."""
+        self._groups.pop(stream, None)
 
     def messages_of(self, lines: Lines) -> Iterator[dict[str, Any]]:
         """The RECORD messages of a group one by one; each is the message in hand meanwhile.
@@ -196,8 +200,9 @@ class MessageReader(GenericSingerReader[bytes]):
 
     def _hand_over(self) -> None:
         """Let everything be taken that waits, and nothing be put off."""
-        for group in list(self._groups.values()):
-            self._hand_over_one(group)
+        if self._waiting:
+            for group in list(self._groups.values()):
+                self._hand_over_one(group)
         self._settle()
 
     def _hand_over_one(self, group: Lines) -> None:

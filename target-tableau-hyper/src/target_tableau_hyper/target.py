@@ -192,6 +192,7 @@ class HyperTarget(Target):
         self.run.completeness.tally(stream).know(columns)
         self._raw_schemas[stream] = (copy.deepcopy(schema), copy.deepcopy(keys))
         self._lanes.pop(stream, None)
+        self.message_reader.take_singly(stream)
         self.mapper.register_raw_stream_schema(stream, copy.deepcopy(schema), keys or [])
         maps = self.mapper.stream_maps[stream]
         for stream_map in maps:
@@ -210,8 +211,8 @@ class HyperTarget(Target):
             sink = self.get_sink(maps[0].stream_alias)
             assert isinstance(sink, HyperSink)  # noqa: S101 - the default sink class
             self._lanes[stream] = (sink, self.run.completeness.tally(stream))
-        together = [name for name, (sink, _) in self._lanes.items() if sink.takes_lines]
-        self.message_reader.take_together(together, self._process_lines, self._settle_lines)
+            if sink.takes_lines:
+                self.message_reader.take_together(stream, self._process_lines, self._settle_lines)
 
     def _claim_alias(self, alias: str, stream: str) -> None:
         """Let no two streams feed one table: the second's SCHEMA would shut out the first's rows.
