@@ -71,7 +71,7 @@ class Tables:
         del run
         return {
             "sqlalchemy_url": self.postgres.sqlalchemy_url,
-            "default_target_schema": "erp",
+            "default_target_schema": "landed",
             "load_method": "upsert",
             "hard_delete": True,
         }
@@ -82,7 +82,8 @@ class Tables:
         names = [p.name for p in entity_set.properties]
         # ``hard_delete`` is for what a new version does not hold; a deletion record marks its row.
         query = sql.SQL("SELECT {} FROM {} WHERE _sdc_deleted_at IS NULL").format(
-            sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier("erp", entity_set.name)
+            sql.SQL(", ").join(map(sql.Identifier, names)),
+            sql.Identifier("landed", entity_set.name),
         )
         with psycopg.connect(
             host=str(self.postgres.socket), user=self.postgres.user, dbname="postgres"
