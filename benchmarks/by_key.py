@@ -17,7 +17,7 @@ import time
 import uuid
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from contoso_sandbox.contoso import Contoso
@@ -32,6 +32,8 @@ from tap_d365fo.settings import CONFIG_JSONSCHEMA, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from tap_d365fo.reading.typed_rows import Row
 
 SET = "VendorsV2"
 KEY = ("dataAreaId", "VendorAccountNumber")
@@ -51,7 +53,7 @@ def settings_for(box: Contoso) -> Settings:
     return Settings.from_config({**defaults, **given})
 
 
-def batch_of(rows: list[dict[str, Any]]) -> tuple[str, str]:
+def batch_of(rows: list[Row]) -> tuple[str, str]:
     """Body and content type of a `$batch` that reads ``rows`` by key."""
     boundary = f"batch_{uuid.uuid4().hex}"
     parts = [
@@ -63,13 +65,13 @@ def batch_of(rows: list[dict[str, Any]]) -> tuple[str, str]:
     return "".join(parts) + f"--{boundary}--\r\n", f"multipart/mixed; boundary={boundary}"
 
 
-def path_of(row: dict[str, Any]) -> str:
+def path_of(row: Row) -> str:
     """Address of one row below ``/data``."""
     key = ",".join(f"{name}={text_literal(row[name])}" for name in KEY)
     return f"{SET}({quote(key)})?cross-company=true"
 
 
-def chunks(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def chunks(rows: list[Row]) -> Iterator[list[Row]]:
     """Cut ``rows`` into batches."""
     left = iter(rows)
     while chunk := list(islice(left, BATCH)):

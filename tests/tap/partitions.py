@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.tap.odata_table import HOME
 from tests.tap.test_scope import config
@@ -13,6 +13,8 @@ from tests.tap.test_scope import config
 from pipeline_core.ledger import NoLedger
 from tap_d365fo.partition import Partition, Source
 from tap_d365fo.reading.plan import ReadPlan, Strategy
+from tap_d365fo.reading.rows import RowDecoder
+from tap_d365fo.reading.typed_rows import TypedRow
 from tap_d365fo.settings import EntitySettings, Settings
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def partition(
     """The partition ``usmf`` of a per-company entity, or all of a shared one."""
     if snapshots is not None:
         changes["snapshot_path"] = str(snapshots)
+    names = frozenset(select or (p.name for p in entity.properties))
+    reader = RowDecoder(entity, names, null_sentinels=True).reader(whole=not select, etags=True)
     return Partition(
         source=Source(
             Settings.from_config(config(environment_url=HOME, **changes)),
@@ -53,6 +57,7 @@ def partition(
         settings=settings or EntitySettings(),
         company="usmf" if entity.per_company else None,
         select=select,
+        read_rows=reader.read if reader is not None else None,
     )
 
 
@@ -105,8 +110,9 @@ class Target:
             key = table.exact_key(row)
             self.deleted.append(key)
             self.rows.pop(key, None)
-        for row in portion.rows:
-            self.rows[table.exact_key(row)] = dict(row)
+        for found in portion.rows:
+            names = found.slots if isinstance(found, TypedRow) else cast("dict[str, Any]", found)
+            self.rows[table.exact_key(found)] = {name: found[name] for name in names}
         return {table.exact_key(row) for row in portion.rows}
 
     def _move(self, moved: dict[str, Any]) -> None:

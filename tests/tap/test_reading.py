@@ -18,7 +18,9 @@ from tap_d365fo.reading.pages import overlapping
 from tap_d365fo.reading.query import Query, text_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from tap_d365fo.reading.typed_rows import Row
 
 KEY = ("Key",)
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
@@ -34,7 +36,7 @@ def at(second: int) -> str:
 
 def since(
     table: MovingTable, start: datetime | None = None
-) -> Iterator[tuple[list[dict[str, Any]], datetime]]:
+) -> Iterator[tuple[Sequence[Row], datetime]]:
     walk = read_since(table, QUERY, HOME, KEY, cursor="Modified", since=start, until=UNTIL)
     return ((page.rows, reached) for page, reached in walk)
 

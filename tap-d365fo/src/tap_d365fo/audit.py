@@ -13,9 +13,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pipeline_core.errors import DataError
+from tap_d365fo.reading.typed_rows import TypedRow, column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from tap_d365fo.reading.typed_rows import Row
 
 #: Marks a RECORD that stands for a deletion; the SDK's own name for it.
 DELETED_AT = "_sdc_deleted_at"
@@ -39,7 +42,7 @@ class StreamFigures:
     deletes: int = 0
     totals: dict[str, Decimal] = field(default_factory=dict)
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add(self, record: Row) -> None:
         """Count one record that is being sent.
 
         Raises:
@@ -50,31 +53,32 @@ class StreamFigures:
             self.deletes += 1
             return
         totals = dict(self.totals)  # a record that is refused counts nowhere
-        for column, total in self.totals.items():
-            value = record.get(column)
+        for name, total in self.totals.items():
+            value = record.get(name)
             if value is not None:
                 # A stream map may compute a float; it is written with these digits.
                 exact = Decimal(repr(value)) if isinstance(value, float) else value
                 try:
-                    totals[column] = _EXACT.add(total, exact)
+                    totals[name] = _EXACT.add(total, exact)
                 except (decimal.DecimalException, TypeError) as error:
-                    message = f"{column} holds a value that is no amount: it cannot be added up"
+                    message = f"{name} holds a value that is no amount: it cannot be added up"
                     raise DataError(message) from error
         self.records += 1
         self.totals = totals
 
-    def add_all(self, records: Sequence[Mapping[str, Any]]) -> None:
+    def add_all(self, records: Sequence[Row]) -> None:
         """Count records that are being sent, as :meth:`add` would one by one; all or none of them.
 
         Raises:
             DataError: as :meth:`add`.
         """
-        rows = [record for record in records if record.get(DELETED_AT) is None]
+        typed = isinstance(records[0], TypedRow) if records else False  # none is a deletion then
+        rows = records if typed else [r for r in records if r.get(DELETED_AT) is None]
         try:
             with decimal.localcontext(_EXACT):
                 totals = {
-                    column: sum([v for row in rows if (v := row.get(column)) is not None], total)
-                    for column, total in self.totals.items()
+                    name: sum([v for v in column(rows, name) if v is not None], total)
+                    for name, total in self.totals.items()
                 }
         except (decimal.DecimalException, TypeError):  # a float, or no number: add() tells
             counted = replace(self)
@@ -119,15 +123,15 @@ class RunAudit:
     def announce(self, stream: str, schema: Mapping[str, Any]) -> None:
         """Learn the decimal columns of a stream from its schema, before its first record."""
         figures = self.streams.setdefault(stream, StreamFigures())
-        for column, definition in schema.get("properties", {}).items():
+        for name, definition in schema.get("properties", {}).items():
             if _is_decimal(definition):
-                figures.totals.setdefault(column, Decimal(0))
+                figures.totals.setdefault(name, Decimal(0))
 
     def add(self, stream: str, record: Mapping[str, Any]) -> None:
         """Count one record of a stream that was announced."""
         self.streams[stream].add(record)
 
-    def add_all(self, stream: str, records: Sequence[Mapping[str, Any]]) -> None:
+    def add_all(self, stream: str, records: Sequence[Row]) -> None:
         """Count records of a stream that was announced."""
         self.streams[stream].add_all(records)
 

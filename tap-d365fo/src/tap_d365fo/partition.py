@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from pipeline_core.ledger import Ledger, NoLedger
+    from tap_d365fo.access.client import ReadRows
     from tap_d365fo.metadata.model import Entity
     from tap_d365fo.reading.pages import Page, PageReader
     from tap_d365fo.settings import EntitySettings, Settings
@@ -93,6 +94,7 @@ class Partition:
         company: None for an entity that is shared by all companies.
         select: Properties to ask for; empty means all.
         expand: Terms of ``$expand``.
+        read_rows: Reads pages of the entity; without it they become dictionaries.
     """
 
     source: Source
@@ -102,6 +104,7 @@ class Partition:
     company: str | None
     select: tuple[str, ...]
     expand: tuple[str, ...] = ()
+    read_rows: ReadRows | None = None
 
     @property
     def name(self) -> str:
@@ -111,6 +114,11 @@ class Partition:
             if self.company
             else (self.entity.entity_set)
         )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the server is asked for all properties: one that is not known is news."""
+        return not self.select and not self.entity.partial
 
     def portions(
         self, state: Mapping[str, Any], *, known: Mapping[str, Any] | None = None
@@ -205,7 +213,7 @@ class Partition:
 
     def _why_not_settled(self, state: Mapping[str, Any]) -> str | None:
         """Whether the server's numbers of rows are still those that were read."""
-        reader, query, url = self.source.reader, self._query(), self.source.url
+        reader, query, url = self._reader, self._query(), self.source.url
         for settled in (self._settled(state), self._settled(state, "settled_before")):
             if not has_settled(reader, query, url, number=self._cursor, settled=settled):
                 return (
@@ -225,14 +233,14 @@ class Partition:
     def _all(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         rest = self._rest(state)
         if rest is not None and is_short(
-            self.source.reader, self._query(), rest, self.source.url, state["resume"]["rows"]
+            self._reader, self._query(), rest, self.source.url, state["resume"]["rows"]
         ):
             rest = None
         begun = state["resume"]["begun"] if rest else self.source.started_at.isoformat()
         rows = before = state["resume"]["rows"] if rest else 0
         mark = {"begun": begun, "covers": self._covers}
         for page in read_full(
-            self.source.reader,
+            self._reader,
             rest or self._query(),
             self.source.url,
             self.entity.key,
@@ -268,7 +276,7 @@ class Partition:
     def _scanned(self, state: Mapping[str, Any]) -> Iterator[Portion]:
         scan = EtagScan(
             name=self.name,
-            reader=self.source.reader,
+            reader=self._reader,
             environment_url=self.source.url,
             query=self._query(),
             key=self.entity.key,
@@ -295,7 +303,7 @@ class Partition:
         bookmark = self._instant(self._bookmark(state))
         lookback = _CURSOR_LOOKBACK_S if self.settings.lookback is None else self.settings.lookback
         pages = read_since(
-            self.source.reader,
+            self._reader,
             self._query(),
             self.source.url,
             self.entity.key,
@@ -317,7 +325,7 @@ class Partition:
             self._settled(state), lookback, before=self._settled(state, "settled_before")
         )
         pages = read_above(
-            self.source.reader,
+            self._reader,
             self._query(),
             self.source.url,
             number=self._cursor,
@@ -368,12 +376,12 @@ class Partition:
         query = replace(
             self._query(filtered=False), order=(), select=self.entity.key, expand=(), top=1
         )
-        return any(page.rows for page in self.source.reader.walk(query.url(self.source.url)))
+        return any(page.rows for page in self._reader.walk(query.url(self.source.url)))
 
     def sample(self, most: int) -> Page:
         """Some rows, whatever has been read before: for a look at the environment."""
         query = replace(self._query(), order=(), top=most)
-        return self.source.reader.page(query.url(self.source.url))
+        return self._reader.page(query.url(self.source.url))
 
     def _check_access(self, rows_before: int | None) -> None:
         """Tell a company whose rows are gone from one that may no longer be seen.
@@ -400,6 +408,11 @@ class Partition:
     def _cursor(self) -> str:
         assert self.plan.cursor is not None  # noqa: S101 - both strategies have one
         return self.plan.cursor
+
+    @cached_property
+    def _reader(self) -> PageReader:
+        reader = self.source.reader
+        return reader if self.read_rows is None else reader.reading(self.read_rows)
 
     @cached_property
     def _keys(self) -> KeyForm:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import metrics
@@ -27,7 +27,7 @@ from tap_d365fo.reading.progress import Progress
 from tap_d365fo.reading.rows import RowDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from decimal import Decimal
     from pathlib import Path
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tap_d365fo.metadata.model import Entity
     from tap_d365fo.partition import Source
     from tap_d365fo.reading.portion import Portion
+    from tap_d365fo.reading.typed_rows import Row
     from tap_d365fo.settings import EntitySettings
     from tap_d365fo.tap import TapD365FO
 
@@ -160,7 +161,7 @@ class EntityStream(Stream):
         context: object = None,  # noqa: ARG002 - partitions are our own
         *,
         write_messages: bool = True,
-    ) -> Generator[dict[str, Any], None, None]:
+    ) -> Generator[Any, None, None]:
         """Emit all partitions; the state moves with every portion, behind the rows it covers."""
         if self.ABORT_AT_RECORD_COUNT is not None:
             yield from self._sample(self.ABORT_AT_RECORD_COUNT)
@@ -231,17 +232,16 @@ class EntityStream(Stream):
             if left <= 0:
                 return
 
-    def _emit(
-        self, job: Job, portion: Portion, *, write_messages: bool
-    ) -> Iterator[list[dict[str, Any]]]:
+    def _emit(self, job: Job, portion: Portion, *, write_messages: bool) -> Iterator[Sequence[Row]]:
         """Write one portion and let the state move behind it."""
         self._page_received_at = portion.received_at
-        if portion.rows and not job.partition.select and not self._entity.partial:
-            self._tell_columns(new_columns(self._entity, portion.rows[0]))
+        if job.partition.is_whole and portion.rows and isinstance(row := portion.rows[0], dict):
+            self._tell_columns(new_columns(self._entity, row))
         before = self._sent_totals()
         try:
-            records = self._records(portion)
-            yield from self._written(records) if write_messages else _groups(records)
+            yield from (
+                self._written(portion) if write_messages else _groups(self._records(portion))
+            )
         except PipelineError as error:
             self._preparation.abandon(job)
             self._give_up(job, error)
@@ -271,25 +271,35 @@ class EntityStream(Stream):
         )
         self._source.ledger.append("columns.new", stream=self.name, columns=fresh)
 
-    def _written(self, records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    def _written(self, portion: Portion) -> Iterator[Sequence[Row]]:
         """Write the records of one portion, as files or as messages."""
         if self._batches is not None:
-            page = list(records)
+            page = list(self._records(portion))
             for message in self._batches.messages(page):
                 self._tap.write_message(message)
             yield page
-            return
-        for group in _groups(records):
-            if self._is_untouched:
-                self._d365_tap.writer.write_records(
-                    self.name,
-                    group,
-                    version=self._stream_version,
-                    time_extracted=self._page_received_at,
-                )
-            else:
+        elif self._is_untouched:
+            yield from self._written_together(portion)
+        else:
+            for group in _groups(self._records(portion)):
                 for record in group:
                     self._write_record_message(record)
+                yield group
+
+    def _written_together(self, portion: Portion) -> Iterator[Sequence[Row]]:
+        """Write records that travel as they are read, without a message object each."""
+        gone, rows = list(self._deletions(portion)), portion.rows
+        groups: Iterator[Sequence[Row]] = chain(
+            (gone[at : at + _GROUP] for at in range(0, len(gone), _GROUP)),
+            (self._decoder.sendable(rows[at : at + _GROUP]) for at in range(0, len(rows), _GROUP)),
+        )
+        for group in groups:
+            self._d365_tap.writer.write_records(
+                self.name,
+                group,
+                version=self._stream_version,
+                time_extracted=self._page_received_at,
+            )
             yield group
 
     @cached_property
@@ -327,10 +337,12 @@ class EntityStream(Stream):
         self._fail(PartitionFailure(self.name, job.partition.company, error))
 
     def _records(self, portion: Portion) -> Iterable[dict[str, Any]]:
-        decode = self._decoder
+        yield from self._deletions(portion)
+        yield from self._decoder.records(portion.rows)
+
+    def _deletions(self, portion: Portion) -> Iterator[dict[str, Any]]:
         for key in portion.deleted:
-            yield {**decode.key(key), DELETED_AT: portion.received_at.isoformat()}
-        yield from decode.records(portion.rows)
+            yield {**self._decoder.key(key), DELETED_AT: portion.received_at.isoformat()}
 
     def _move(self, job: Job) -> None:
         """Let the partition's state take over what has been emitted."""
@@ -435,6 +447,7 @@ class EntityStream(Stream):
         names = self._selected_names
         everything = len(names) == len(self._entity.properties) and not self._entity.partial
         chosen = tuple(p.name for p in self._entity.properties if p.name in names)
+        reader = self._decoder.reader(whole=everything, etags=plan.needs_etags)
         return [
             Partition(
                 source=self._source,
@@ -444,6 +457,7 @@ class EntityStream(Stream):
                 company=company,
                 select=() if everything else chosen,
                 expand=self._expanded,
+                read_rows=reader.read if reader is not None else None,
             )
             for company in (self._source.companies if self._entity.per_company else (None,))
         ]

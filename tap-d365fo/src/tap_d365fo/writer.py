@@ -14,10 +14,11 @@ from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from pipeline_core.errors import ReaderGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from tap_d365fo.audit import RunAudit
+    from tap_d365fo.reading.typed_rows import Row
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -60,7 +61,7 @@ class AuditingWriter(GenericSingerWriter[bytes, singer.Message]):
     def write_records(
         self,
         stream: str,
-        records: Sequence[Mapping[str, Any]],
+        records: Sequence[Row],
         *,
         version: int | None,
         time_extracted: datetime | None,

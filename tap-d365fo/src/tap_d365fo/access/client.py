@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
     from tap_d365fo.access.auth import TokenProvider
 
+    #: Reads a document with rows of one entity faster; None where it declines.
+    ReadRows = Callable[[bytes], dict[str, Any] | None]
+
 #: Seconds to open a connection; a slow answer is the request timeout's business.
 _CONNECT_TIMEOUT_S = 30
 
@@ -161,8 +164,12 @@ class D365Client:
             deadline=self._deadline,
         )
 
-    def get(self, url: str) -> Answer:
+    def get(self, url: str, read_rows: ReadRows | None = None) -> Answer:
         """Fetch and parse ``url``.
+
+        Args:
+            url: Address below the environment's.
+            read_rows: Is asked first what it makes of the body.
 
         Raises:
             AuthError: the token is refused although it is new, or access is denied.
@@ -171,7 +178,7 @@ class D365Client:
             ConfigError: the address or the query is not one that the environment knows.
             DataError: every answer is whole but none is an OData document.
         """
-        return self._retried(url, lambda request_id: self._attempt(url, request_id))
+        return self._retried(url, lambda request_id: self._attempt(url, request_id, read_rows))
 
     def download(
         self, url: str, into: IO[bytes], parse: Callable[[IO[bytes]], T], *, accept: str = _JSON
@@ -242,11 +249,12 @@ class D365Client:
         note_wait(wait_s)
         self._timing.sleep(wait_s)
 
-    def _attempt(self, url: str, request_id: str) -> Answer:
+    def _attempt(self, url: str, request_id: str, read_rows: ReadRows | None) -> Answer:
         with self._response(url, request_id, _JSON) as (response, label, ends):
             body = self._read(response, ends, label)
         received_at = self._timing.now()
-        answer = Answer(url, parse_document(url, body, label), len(body), received_at)
+        document = parse_document(url, body, label, read_rows)
+        answer = Answer(url, document, len(body), received_at)
         if self._keeper is not None:
             self._keeper.keep(url, body, received_at)
         return answer
@@ -396,14 +404,18 @@ class _AttemptFailedError(Exception):
         self.throttled = throttled
 
 
-def parse_document(url: str, body: bytes, label: str) -> dict[str, Any]:
+def parse_document(
+    url: str, body: bytes, label: str, read_rows: ReadRows | None = None
+) -> dict[str, Any]:
     """The document in ``body``; anything that is not one counts as a failed attempt.
 
     A login page with status 200, an empty body and a cut-off one all end here: none of them may
     pass for a page without rows.
     """
+    text = body.removeprefix(b"\xef\xbb\xbf")
+    document = read_rows(text) if read_rows is not None else None
     try:
-        document = _decoder.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        document = _decoder.decode(text) if document is None else document
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = "a body that is no complete JSON document"
         raise _AttemptFailedError(reason, label, unreadable=True) from error

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from tap_d365fo.access.client import ReadRows
+
 #: Settings that decide what is asked for. Their digests tell what to put back when a replay asks
 #: for pages that were not recorded.
 _SHAPING = (
@@ -81,8 +83,8 @@ class ReplayedPages:
         for entry in _read_index(self._folder, seal):
             self._answers[entry.target].append(entry)
 
-    def get(self, url: str) -> Answer:
-        """The recorded answer for ``url``.
+    def get(self, url: str, read_rows: ReadRows | None = None) -> Answer:
+        """The recorded answer for ``url``; ``read_rows`` is asked first what it makes of the body.
 
         Raises:
             DataError: the recorded run did not ask for it (so often).
@@ -94,7 +96,8 @@ class ReplayedPages:
                 raise DataError(self._not_recorded(url))
             entry = waiting.popleft()
         body = self._body(entry)
-        document = parse_document(url, body, f"page {entry.seq} of the archive")
+        label = f"page {entry.seq} of the archive"
+        document = parse_document(url, body, label, read_rows)
         return Answer(url, document, entry.size_bytes, entry.received_at)
 
     def pages_of(self, entity_set: str) -> Iterator[tuple[Entry, bytes]]:

@@ -8,12 +8,17 @@ Source: services-home-page.md of Microsoft's F&O documentation; ``mafzaal/d365fo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pipeline_core.errors import DataError
 from tap_d365fo.metadata.model import Entity, EntityListing, Navigation, Property, Published
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tap_d365fo.reading.typed_rows import Row
 
 
 class _Document(msgspec.Struct, rename="pascal", gc=False):
@@ -106,7 +111,7 @@ def public_entity(document: dict[str, Any], listing: EntityListing) -> Entity:
         raise DataError(message) from error
 
 
-def published(rows: list[dict[str, Any]]) -> Published:
+def published(rows: Sequence[Row]) -> Published:
     """What the rows of ``DataEntities`` offer.
 
     An entity with ``DataServiceEnabled`` false exists but can only be exported in packages.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tap_d365fo.metadata.model import Property
+    from tap_d365fo.reading.typed_rows import Row
 
 #: Turns the JSON value of a property into the value of a RECORD.
 Decoder = Callable[[Any], Any]
@@ -71,7 +72,7 @@ def decoder(prop: Property, *, null_sentinels: bool, text_numbers: bool = False)
     return None
 
 
-def numbers_are_text(properties: Iterable[Property], rows: Sequence[dict[str, Any]]) -> bool:
+def numbers_are_text(properties: Iterable[Property], rows: Sequence[Row]) -> bool:
     """Whether the page that ``rows`` came with writes its long numbers as strings.
 
     That is a format of the whole answer, so the first number that is there decides: one look a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tap_d365fo.reading.query import LONGEST_QUERY, PLAIN
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tap_d365fo.reading.keys import KeyForm
     from tap_d365fo.reading.pages import Page, PageReader
     from tap_d365fo.reading.query import Query
+    from tap_d365fo.reading.typed_rows import Row
 
 _OR = len("%20or%20()")
 
@@ -22,7 +23,7 @@ def fetch_by_key(
     reader: PageReader,
     query: Query,
     environment_url: str,
-    keys: Iterable[dict[str, Any]],
+    keys: Iterable[Row],
     form: KeyForm,
 ) -> Iterator[Page]:
     """Rows with one of ``keys``; those that are gone do not come, others may.
@@ -41,7 +42,7 @@ def fetch_by_key(
         yield from reader.walk(query.where(joined).url(environment_url))
 
 
-def _condition(key: dict[str, Any], form: KeyForm) -> str:
+def _condition(key: Row, form: KeyForm) -> str:
     literals = form.literals(key)
     if literals is None:
         message = "a key has a part without a value"

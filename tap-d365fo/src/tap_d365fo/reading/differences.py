@@ -15,7 +15,9 @@ from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.snapshots import Remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
+
+    from tap_d365fo.reading.typed_rows import Row
 
 #: SQLite's own pages in memory, in KiB; the rest lies in a temporary file.
 _CACHE_KIB = 16 * 1024
@@ -31,7 +33,7 @@ class KeyCodec:
         self._key = key
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
 
-    def encode(self, row: Mapping[str, Any]) -> bytes:
+    def encode(self, row: Row) -> bytes:
         """The key of ``row``; the company in lower case: F&O sends DAT and dat for one.
 
         Raises:

@@ -20,8 +20,8 @@ from tap_d365fo.reading.full import is_short, read_full
 from tap_d365fo.reading.keys import behind
 from tap_d365fo.reading.portion import Portion
 from tap_d365fo.reading.query import is_short_enough
-from tap_d365fo.reading.rows import ETAG
 from tap_d365fo.reading.snapshots import Remembered, as_state
+from tap_d365fo.reading.typed_rows import ETAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from tap_d365fo.reading.keys import KeyForm
     from tap_d365fo.reading.pages import Page, PageReader
-    from tap_d365fo.reading.portion import Row
     from tap_d365fo.reading.query import Query
     from tap_d365fo.reading.snapshots import Link, SnapshotFile, SnapshotFolder
+    from tap_d365fo.reading.typed_rows import Row
 
 #: So few deletions are never suspicious, whatever their share.
 _FEW_DELETIONS = 10

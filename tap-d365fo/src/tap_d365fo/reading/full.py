@@ -25,12 +25,11 @@ from urllib.parse import urlsplit
 from pipeline_core.errors import DataError, TransientError
 from tap_d365fo.reading.keys import behind
 from tap_d365fo.reading.pages import Trail, overlapping
-from tap_d365fo.reading.rows import identify
+from tap_d365fo.reading.rows import identities
 from tap_d365fo.reading.seen import SeenRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable, Iterator
-    from typing import Any
+    from collections.abc import Generator, Iterator
 
     from tap_d365fo.reading.keys import KeyForm
     from tap_d365fo.reading.pages import Page, PageReader
@@ -79,9 +78,7 @@ def read_full(
         steps = _Steps(query, environment_url, by_key if walk == 1 else None)
         try:
             with closing(SeenRows()) as seen:
-                expected = yield from _walk(
-                    reader, counted.url(environment_url), identify(key), seen, steps
-                )
+                expected = yield from _walk(reader, counted.url(environment_url), key, seen, steps)
                 came = len(seen)
             if steps.joined and came < expected:
                 expected = count_rows(reader, query, environment_url)
@@ -167,7 +164,7 @@ class _Steps:
 def _walk(
     reader: PageReader,
     url: str,
-    identity: Callable[[dict[str, Any]], Hashable],
+    key: tuple[str, ...],
     seen: SeenRows,
     steps: _Steps,
 ) -> Generator[Page, None, int]:
@@ -189,7 +186,7 @@ def _walk(
         page = reader.page(following)
         if expected is None:  # a later count knows nothing of a row that slipped by and is gone
             expected = page.count
-        known = [identity(row) for row in page.rows]
+        known = identities(page.rows, key)
         if overlap and known and last not in known:
             reason = f"after {len(seen)} rows the next page does not join on"
             raise _LostPlaceError(reason)

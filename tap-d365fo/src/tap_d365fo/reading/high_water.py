@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline_core.errors import DataError
 from tap_d365fo.reading.full import count_rows
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tap_d365fo.reading.pages import Page, PageReader
     from tap_d365fo.reading.query import Query
+    from tap_d365fo.reading.typed_rows import Row
 
 
 #: Look-backs that the older mark may lie behind the newer one before it follows.
@@ -157,7 +158,7 @@ def _above(query: Query, number: str, value: int | None) -> Query:
     return query if value is None else query.where(f"{number} gt {value}")
 
 
-def _number(row: dict[str, Any], number: str, entity_set: str) -> int:
+def _number(row: Row, number: str, entity_set: str) -> int:
     value = row.get(number)
     try:
         if isinstance(value, int | str):  # IEEE754Compatible servers write it as text

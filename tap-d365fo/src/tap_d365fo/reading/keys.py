@@ -11,10 +11,9 @@ from tap_d365fo.metadata.model import COMPANY_PROPERTY
 from tap_d365fo.reading.query import is_short_enough, text_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tap_d365fo.metadata.model import Entity
     from tap_d365fo.reading.query import Query
+    from tap_d365fo.reading.typed_rows import Row
 
 #: Types that F&O compares by ``gt`` in the order in which it sorts them. Enums are only equal or
 #: not (data-entities/odata.md); the order of a Guid is not said.
@@ -62,7 +61,7 @@ class KeyForm:
         """Whether "everything behind this row" can be asked for."""
         return bool(self._parts) and all(p.edm_type in _ORDERED for p in self._parts)
 
-    def literals(self, row: Mapping[str, Any]) -> tuple[str, ...] | None:
+    def literals(self, row: Row) -> tuple[str, ...] | None:
         """The key of ``row``; None where a part has no value, or the entity no key of its own."""
         found = [_literal(row.get(part.name), part.edm_type) for part in self._parts]
         known = tuple(literal for literal in found if literal is not None)

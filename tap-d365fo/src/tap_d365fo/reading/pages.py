@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from pipeline_core.errors import DataError
+from tap_d365fo.reading.typed_rows import TypedRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from tap_d365fo.access.client import Answer
+    from tap_d365fo.access.client import Answer, ReadRows
     from tap_d365fo.access.links import LinkRebaser
+    from tap_d365fo.reading.typed_rows import Row
 
 
 #: Where F&O's nextLink says at which row to go on.
@@ -40,7 +42,7 @@ class Page:
     """
 
     url: str
-    rows: list[dict[str, Any]]
+    rows: Sequence[Row]
     count: int | None
     next_url: str | None
     size_bytes: int
@@ -51,8 +53,8 @@ class Page:
 class Fetcher(Protocol):
     """What gets a document: the network, or the archive of an earlier run."""
 
-    def get(self, url: str) -> Answer:
-        """Fetch and parse the document at ``url``."""
+    def get(self, url: str, read_rows: ReadRows | None = None) -> Answer:
+        """Fetch and parse the document at ``url``; ``read_rows`` is asked first, if given."""
 
 
 def overlapping(next_url: str, rows: int, *, current: str) -> str:
@@ -120,10 +122,17 @@ class Trail:
 class PageReader:
     """Reads documents and pages through one client."""
 
-    def __init__(self, client: Fetcher, links: LinkRebaser) -> None:
+    def __init__(
+        self, client: Fetcher, links: LinkRebaser, *, read_rows: ReadRows | None = None
+    ) -> None:
         """Fetch by ``client``; trust links only as far as ``links`` does."""
         self._client = client
         self._links = links
+        self._read_rows = read_rows
+
+    def reading(self, read_rows: ReadRows) -> PageReader:
+        """One for the pages of one entity."""
+        return PageReader(self._client, self._links, read_rows=read_rows)
 
     def document(self, url: str) -> dict[str, Any]:
         """One JSON document that is no page of rows."""
@@ -135,11 +144,11 @@ class PageReader:
         Raises:
             DataError: the answer has no rows array: it must not pass for an empty page.
         """
-        answer = self._client.get(url)
+        answer = self._client.get(url, self._read_rows)
         rows, link = answer.document.get("value"), answer.document.get("@odata.nextLink")
         if (
             not isinstance(rows, list)
-            or not all(isinstance(row, dict) for row in rows)
+            or not all(isinstance(row, dict | TypedRow) for row in rows)
             or not (link is None or isinstance(link, str))
         ):
             message = f"{urlsplit(url).path} answered with JSON that is no page of rows"

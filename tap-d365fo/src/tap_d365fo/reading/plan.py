@@ -50,6 +50,11 @@ class ReadPlan:
     cursor: str | None
     reason: str
 
+    @property
+    def needs_etags(self) -> bool:
+        """Whether rows are told apart by their etag."""
+        return self.strategy in {Strategy.CURSOR, Strategy.ETAG_SCAN}
+
 
 def plan_reading(
     entity: Entity,

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-#: A row as received, or of a deleted one only its key.
-Row = dict[str, Any]
+    from tap_d365fo.reading.typed_rows import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +26,10 @@ class Portion:
         expected: Rows that this read of the partition will bring, where that is known.
     """
 
-    rows: list[Row]
+    rows: Sequence[Row]
     state: Mapping[str, Any]
     received_at: datetime
-    deleted: list[Row] = field(default_factory=list)
+    deleted: list[dict[str, Any]] = field(default_factory=list)
     size_bytes: int = 0
     pages: int = 1
     expected: int | None = None

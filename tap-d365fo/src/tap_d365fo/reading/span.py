@@ -17,19 +17,21 @@ import logging
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline_core.errors import DataError, TransientError
 from tap_d365fo.reading.full import count_rows
 from tap_d365fo.reading.pages import Trail, overlapping
 from tap_d365fo.reading.query import instant_literal
-from tap_d365fo.reading.rows import ETAG, identify
+from tap_d365fo.reading.rows import identities
+from tap_d365fo.reading.typed_rows import ETAG, column
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from tap_d365fo.reading.pages import Page, PageReader
     from tap_d365fo.reading.query import Query
+    from tap_d365fo.reading.typed_rows import Row
 
     #: A row as it was: key and etag.
     Mark: TypeAlias = tuple[object, object]
@@ -60,7 +62,7 @@ def begun_at(query: Query, cursor: str, since: datetime | None) -> Query:
     return query if since is None else query.where(f"{cursor} ge {instant_literal(since)}")
 
 
-def instant_of(row: dict[str, Any], cursor: str, entity_set: str) -> datetime:
+def instant_of(row: Row, cursor: str, entity_set: str) -> datetime:
     """When the row was changed, to the second: no finer can be asked for."""
     try:
         return datetime.fromisoformat(row[cursor]).astimezone(UTC).replace(microsecond=0)
@@ -118,7 +120,7 @@ class _Span:
         self._query = query
         self._environment_url = environment_url
         self._cursor = cursor
-        self._identity = identify(key)
+        self._key = key
         self._trail = Trail(query.entity_set)
         self._restarts = 0
         self._leg = _Leg(since, since)
@@ -150,7 +152,8 @@ class _Span:
         leg, reached = self._leg, self._leg.reached
         times = [instant_of(row, self._cursor, self._query.entity_set) for row in page.rows]
         self._check_order(times)
-        marks = [(self._identity(row), row.get(ETAG)) for row in page.rows]
+        known = identities(page.rows, self._key)
+        marks = list(zip(known, column(page.rows, ETAG), strict=True))
         if self._join is not None and marks and self._join not in marks:
             # Rows of the instant moved. What has come is known, so the instant can begin again.
             return self._begin_again(reached, leg.known)
