@@ -128,10 +128,21 @@ def attendant_of(driver: subprocess.Popen[str]) -> psutil.Process:
 
 
 def let_end(site: Site) -> None:
-    """End what the latest run waits for, however long that was to take."""
+    """End the latest run, however long it was to take; it and what it held are gone then."""
     (start, *_) = [line for line in reversed(site.lines) if line[0] == "start"]
-    for waiting in psutil.Process(int(start[2])).children():
-        waiting.kill()
+    meltano = psutil.Process(int(start[2]))
+    waiting = meltano.children()
+    for process in waiting:
+        process.kill()
+    wait_until(lambda: all(map(is_gone, [meltano, *waiting])))
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether a process holds nothing any more; nobody may have asked how it ended."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_run_is_told_what_it_is_for(site: Site) -> None:
@@ -202,7 +213,7 @@ def test_c01_a_killed_driver_leaves_its_run_alone_and_nobody_repeats_it(site: Si
     assert "another driver is at work" in site.told
     assert site.state() == "running"
     let_end(site)
-    wait_until(lambda: site.count("end"))
+    assert site.count("end") == 1
     wait_until(lambda: site.run() == 0 and site.state() == "done")
     assert site.count("start") == 1
 
@@ -216,11 +227,12 @@ def test_c01_while_an_orphaned_meltano_lives_nothing_is_started(site: Site) -> N
     driver.kill()
     attendant.kill()
     driver.wait()
+    wait_until(lambda: is_gone(attendant))
     assert site.run() == 0
     assert site.state() == "running"
     site.set()
     let_end(site)
-    wait_until(lambda: site.count("end"))
+    assert site.count("end") == 1
     # Nobody saw that end: after the wait it is done once more. The rule is after_crash: rerun.
     assert site.run("--wait") == 0
     assert (site.count("start"), site.state()) == (2, "done")
@@ -239,6 +251,7 @@ def test_c01_all_killed_is_found_out_and_left_where_asked(site: Site) -> None:
     for process in everyone:
         process.kill()
     driver.wait()
+    wait_until(lambda: all(map(is_gone, everyone)))
     assert site.run() == 75
     assert "driver and attendant died before its end was recorded" in site.told
     assert site.state() == "failed"
