@@ -23,6 +23,14 @@ _MOST_IN_MEMORY = 50_000
 #: SQLite's own pages in memory, in KiB; the rest lies in a temporary file.
 _CACHE_KIB = 8 * 1024
 
+#: Integers of SQLite have 64 bits.
+_INTEGERS = 2**63
+
+#: Keys at the beginning of a page that may have come with the page before.
+_LIKELY_KNOWN = 16
+
+_ADD = "INSERT OR IGNORE INTO seen SELECT value, ? FROM json_each(?)"
+
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -35,6 +43,7 @@ class SeenRows:
         self._few: set[Hashable] = set()
         self._many: sqlite3.Connection | None = None
         self._count = 0
+        self._groups = 0
 
     def __len__(self) -> int:
         """How many there are."""
@@ -71,7 +80,7 @@ class SeenRows:
             PRAGMA journal_mode = OFF;
             PRAGMA synchronous = OFF;
             PRAGMA cache_size = -{_CACHE_KIB};
-            CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE seen (key PRIMARY KEY, came INTEGER) WITHOUT ROWID;
             """
         )
         self._stored(self._few)
@@ -79,14 +88,11 @@ class SeenRows:
 
     def _stored(self, keys: Iterable[Hashable]) -> list[bool]:
         assert self._many is not None  # noqa: S101 - the callers see to it
-        add = self._many.execute
+        stored = [_stored_as(key) for key in keys]
         try:
-            add("BEGIN")
-            found = [
-                add("INSERT OR IGNORE INTO seen VALUES (?)", (_encode(key),)).rowcount > 0
-                for key in keys
-            ]
-            add("COMMIT")
+            self._many.execute("BEGIN")
+            found = self._added(stored[:_LIKELY_KNOWN]) + self._added(stored[_LIKELY_KNOWN:])
+            self._many.execute("COMMIT")
         except sqlite3.OperationalError as error:
             message = (
                 f"the keys of a walk cannot be kept in the temporary directory: {error}; free "
@@ -94,3 +100,25 @@ class SeenRows:
             )
             raise TransientError(message) from error
         return found
+
+    def _added(self, keys: list[int | str]) -> list[bool]:
+        """Add ``keys`` by one statement: SQLite works beside Python as long as it lasts."""
+        assert self._many is not None  # noqa: S101 - the callers see to it
+        self._groups += 1
+        added = self._many.execute(_ADD, (self._groups, _encode(keys).decode())).rowcount
+        if added == len(keys):
+            return [True] * added
+        here: set[int | str] = set()
+        found = []
+        for key in keys:
+            ((group,),) = self._many.execute("SELECT came FROM seen WHERE key = ?", (key,))
+            found.append(group == self._groups and key not in here)
+            here.add(key)
+        return found
+
+
+def _stored_as(key: Hashable) -> int | str:
+    """How a key lies in the database: a lone integer as it is, everything else as JSON."""
+    if isinstance(key, tuple) and len(key) == 1 and type(number := key[0]) is int:
+        return number if -_INTEGERS <= number < _INTEGERS else f"[{number}]"
+    return _encode(key).decode()
