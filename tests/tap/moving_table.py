@@ -63,7 +63,7 @@ class MovingTable(PageReader):
         following = re.sub(r"&\$skip=\d+", "", url) + f"&$skip={skip + self.page_size}"
         return Page(
             url=url,
-            rows=chosen,
+            rows=list(chosen),
             count=len(matching) if "$count" in options and not skip else None,
             next_url=following if more else None,
             size_bytes=0,

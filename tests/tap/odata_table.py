@@ -28,7 +28,7 @@ from contoso_sandbox.d365.filters.parser import parse_filter
 from tap_d365fo.reading.pages import Page, PageReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from tap_d365fo.access.client import ReadRows
     from tap_d365fo.reading.typed_rows import Row
@@ -113,7 +113,9 @@ class ODataTable(PageReader):
         self.received += len(chosen)
         columns = options.get("$select")
         wanted = {"@odata.etag", *columns.split(",")} if columns else None
-        rows = [{k: v for k, v in r.items() if wanted is None or k in wanted} for r in chosen]
+        rows: list[Row] = [
+            {k: v for k, v in r.items() if wanted is None or k in wanted} for r in chosen
+        ]
         return Page(
             url=url,
             rows=self._read(rows),
@@ -123,11 +125,11 @@ class ODataTable(PageReader):
             received_at=RECEIVED_AT,
         )
 
-    def _read(self, rows: list[dict[str, Any]]) -> Sequence[Row]:
+    def _read(self, rows: list[Row]) -> list[Row]:
         if self.read_rows is None or len(self.asked) % 2:
             return rows
         document = self.read_rows(_encode({"value": rows}))
-        return rows if document is None else document["value"]
+        return rows if document is None else list(document["value"])
 
     def _same(self, one: dict[str, Any], other: dict[str, Any]) -> bool:
         return all(_sortable(one[name]) == _sortable(other[name]) for name in self.key)

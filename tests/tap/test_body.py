@@ -15,7 +15,7 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body
+from tap_d365fo.access.body import Body, BrokenBodyError, OversizeError, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ def no_deadline() -> None:
     """Time never ends."""
 
 
-def in_memory(body: bytes, encoding: str | None = None, largest: int = LARGEST) -> bytes:
+def in_memory(body: bytes, encoding: str | None = None, largest: int = LARGEST) -> Body:
     headers = {"Content-Encoding": encoding} if encoding else {}
     raw = urllib3.HTTPResponse(body=BytesIO(body), headers=headers, preload_content=False)
     return read_body(raw, largest_bytes=largest, check_deadline=no_deadline)
@@ -60,7 +60,7 @@ def served(head: Sequence[str], *pieces: bytes) -> Iterator[urllib3.BaseHTTPResp
         listener.close()
 
 
-def received(head: Sequence[str], *pieces: bytes) -> bytes:
+def received(head: Sequence[str], *pieces: bytes) -> Body:
     with served(head, *pieces) as raw:
         return read_body(raw, largest_bytes=LARGEST, check_deadline=no_deadline)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import metrics
@@ -49,6 +49,9 @@ _GROUP = 500
 
 #: Names of new columns in a line of the log.
 _MOST_NAMES = 5
+
+#: Stands for a row that has been sent.
+_SENT: dict[str, Any] = {}
 
 #: What the SDK's metrics call the place that rows come from.
 _ENDPOINT = "/data"
@@ -162,7 +165,10 @@ class EntityStream(Stream):
         *,
         write_messages: bool = True,
     ) -> Generator[Any, None, None]:
-        """Emit all partitions; the state moves with every portion, behind the rows it covers."""
+        """Emit all partitions; the state moves with every portion, behind the rows it covers.
+
+        Records are yielded where they are not written: nobody looks at those that are.
+        """
         if self.ABORT_AT_RECORD_COUNT is not None:
             yield from self._sample(self.ABORT_AT_RECORD_COUNT)
             return
@@ -188,7 +194,8 @@ class EntityStream(Stream):
                     else:
                         for group in self._emit(job, portion, write_messages=write_messages):
                             counter.increment(len(group))
-                            yield from group
+                            if not write_messages:
+                                yield from group
                         progress.portion(job.partition.name, portion)
         finally:
             preparation.release()
@@ -289,18 +296,21 @@ class EntityStream(Stream):
     def _written_together(self, portion: Portion) -> Iterator[Sequence[Row]]:
         """Write records that travel as they are read, without a message object each."""
         gone, rows = list(self._deletions(portion)), portion.rows
-        groups: Iterator[Sequence[Row]] = chain(
-            (gone[at : at + _GROUP] for at in range(0, len(gone), _GROUP)),
-            (self._decoder.sendable(rows[at : at + _GROUP]) for at in range(0, len(rows), _GROUP)),
+        for at in range(0, len(gone), _GROUP):
+            yield self._sent(gone[at : at + _GROUP])
+        for at in range(0, len(rows), _GROUP):
+            yield self._sent(self._decoder.sendable(rows[at : at + _GROUP]))
+            # What has been sent is let go of: the next page is decoded meanwhile.
+            rows[at : at + _GROUP] = [_SENT] * len(rows[at : at + _GROUP])
+
+    def _sent(self, records: Sequence[Row]) -> Sequence[Row]:
+        self._d365_tap.writer.write_records(
+            self.name,
+            records,
+            version=self._stream_version,
+            time_extracted=self._page_received_at,
         )
-        for group in groups:
-            self._d365_tap.writer.write_records(
-                self.name,
-                group,
-                version=self._stream_version,
-                time_extracted=self._page_received_at,
-            )
-            yield group
+        return records
 
     @cached_property
     def _is_untouched(self) -> bool:

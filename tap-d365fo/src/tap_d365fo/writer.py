@@ -81,12 +81,9 @@ class AuditingWriter(GenericSingerWriter[bytes, singer.Message]):
         hollow = singer.RecordMessage(stream, {}, version, time_extracted)
         before, after = _encoder.encode(hollow.to_dict()).split(_NOTHING, 1)
         before, after = before + _RECORD, after + b"\n"
-        lines = bytearray()
-        for record in records:
-            lines += before
-            _encoder.encode_into(record, lines, -1)
-            lines += after
-        self._write(lines, at_once=False)
+        # Within JSON a line break is escaped: what is there ends a record.
+        lines = _encoder.encode_lines(records).replace(b"\n", after + before)
+        self._write(before + lines[: len(lines) - len(before)], at_once=False)
 
     @staticmethod
     def _write(lines: bytes | bytearray, *, at_once: bool) -> None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from tap_d365fo.access.body import Body
+
 RUN = "run.json"
 INDEX = "index.jsonl"
 SEAL = "seal.json"
@@ -204,7 +206,7 @@ class Archive:
         for body in held:
             self._store(body)
 
-    def keep(self, url: str, body: bytes, received_at: datetime) -> None:
+    def keep(self, url: str, body: Body, received_at: datetime) -> None:
         """Store one answer for good: on return it is there after a power cut.
 
         Raises:

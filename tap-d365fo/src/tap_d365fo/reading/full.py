@@ -65,7 +65,7 @@ def read_full(
         by_key: Page by key, as far as it can be said, instead of by the server's links.
 
     Yields:
-        Pages without the rows that have come before.
+        Pages without the rows that have come before; their lists are the caller's.
 
     Raises:
         TransientError: rows move faster than they can be read.
@@ -190,15 +190,17 @@ def _walk(
         if overlap and known and last not in known:
             reason = f"after {len(seen)} rows the next page does not join on"
             raise _LostPlaceError(reason)
-        fresh = list(compress(page.rows, seen.fresh(known)))
-        if steps.by_key and known and not fresh:
+        fresh = seen.fresh(known)
+        new_rows = sum(fresh)
+        if steps.by_key and known and not new_rows:
             reason = f"after {len(seen)} rows the walk by key gets no further"
             raise _LostPlaceError(reason)
-        steps.repeated += max(0, len(known) - len(fresh) - overlap)
-        trail.leave(len(fresh))
-        yield replace(page, rows=fresh, walked=len(seen))
+        steps.repeated += max(0, len(known) - new_rows - overlap)
+        trail.leave(new_rows)
         following, overlap = steps.after(page)
         last = known[-1] if known else None
+        page.rows[:] = compress(page.rows, fresh)
+        yield replace(page, walked=len(seen))
     return expected or 0
 
 

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 from pipeline_core.errors import DataError
 from tap_d365fo.reading.full import count_rows
 from tap_d365fo.reading.pages import Trail
+from tap_d365fo.reading.typed_rows import column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tap_d365fo.reading.pages import Page, PageReader
     from tap_d365fo.reading.query import Query
@@ -113,14 +114,15 @@ def read_above(
     while True:
         trail.enter(following)
         page = reader.page(following)
-        numbers = [_number(row, number, query.entity_set) for row in page.rows]
+        numbers = _numbers(page.rows, number, query.entity_set)
         if any(later <= earlier for earlier, later in pairwise(numbers)):
             message = f"{query.entity_set}: {number} does not grow from row to row"
             raise DataError(message)
         known = 0 if reached is None else bisect_right(numbers, reached)
         trail.leave(len(numbers[known:]))
         if numbers[known:]:
-            yield replace(page, rows=page.rows[known:]), numbers[known:]
+            del page.rows[:known]
+            yield page, numbers[known:]
         if page.next_url is None:
             return
         if numbers:
@@ -156,6 +158,13 @@ def count_up_to(
 
 def _above(query: Query, number: str, value: int | None) -> Query:
     return query if value is None else query.where(f"{number} gt {value}")
+
+
+def _numbers(rows: Sequence[Row], number: str, entity_set: str) -> list[int]:
+    values = column(rows, number)
+    if set(map(type, values)) <= {int}:
+        return values
+    return [_number(row, number, entity_set) for row in rows]
 
 
 def _number(row: Row, number: str, entity_set: str) -> int:

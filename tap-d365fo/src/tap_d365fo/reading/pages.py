@@ -11,7 +11,7 @@ from pipeline_core.errors import DataError
 from tap_d365fo.reading.typed_rows import TypedRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
 
     from tap_d365fo.access.client import Answer, ReadRows
@@ -42,7 +42,7 @@ class Page:
     """
 
     url: str
-    rows: Sequence[Row]
+    rows: list[Row]
     count: int | None
     next_url: str | None
     size_bytes: int
@@ -148,7 +148,7 @@ class PageReader:
         rows, link = answer.document.get("value"), answer.document.get("@odata.nextLink")
         if (
             not isinstance(rows, list)
-            or not all(isinstance(row, dict | TypedRow) for row in rows)
+            or not all(issubclass(kind, dict | TypedRow) for kind in set(map(type, rows)))
             or not (link is None or isinstance(link, str))
         ):
             message = f"{urlsplit(url).path} answered with JSON that is no page of rows"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from tap_d365fo.reading.typed_rows import Row
@@ -17,7 +17,8 @@ class Portion:
     """Rows of one partition, and what its state becomes once they are committed.
 
     Attributes:
-        rows: As received, ``@odata`` annotations included.
+        rows: As received, ``@odata`` annotations included. Whoever takes the portion owns the
+            list, and empties it as rows are sent: a page of a wide entity is large.
         state: Entries of the partition's state; None removes one.
         received_at: When the page came; records carry it, so that a replay gives the same ones.
         deleted: Keys of rows that are gone.
@@ -26,7 +27,7 @@ class Portion:
         expected: Rows that this read of the partition will bring, where that is known.
     """
 
-    rows: Sequence[Row]
+    rows: list[Row]
     state: Mapping[str, Any]
     received_at: datetime
     deleted: list[dict[str, Any]] = field(default_factory=list)

@@ -159,15 +159,16 @@ class _Span:
             return self._begin_again(reached, leg.known)
         is_first = not leg.times
         here = dict(zip(marks, page.rows, strict=True))  # a row that comes twice counts once
-        fresh = [row for mark, row in here.items() if mark not in leg.known]
-        self._trail.leave(len(fresh))
+        page.rows[:] = [row for mark, row in here.items() if mark not in leg.known]
+        del here  # rows are let go of as they are sent
+        self._trail.leave(len(page.rows))
         leg.times.update((mark[0], time) for mark, time in zip(marks, times, strict=True))
         if page.next_url is None and self._left_out(leg, None, 0):
             return self._begin_again(leg.begin, leg.known)
         if not times or page.next_url is None:
             self._join = None
             if times:
-                yield replace(page, rows=fresh), times[-1]
+                yield page, times[-1]
             return page.next_url
         last = times[-1]
         moved = reached is None or last > reached
@@ -176,12 +177,12 @@ class _Span:
         # A whole page of one instant cannot be stepped over by time: position is all there is.
         by_position = not moved or (is_first and times[0] == last)
         if not by_position:
-            self._held = _Held(leg, replace(page, rows=fresh), last)
+            self._held = _Held(leg, page, last)
             return self._start(last, edge)
         if moved and self._left_out(leg, last, 0):
             return self._begin_again(leg.begin, leg.known)
         leg.known, leg.reached = (edge if moved else leg.known | edge), last
-        yield replace(page, rows=fresh), last
+        yield page, last
         following = overlapping(page.next_url, 1, current=page.url)
         self._join = marks[-1] if following != page.next_url else None
         return following

@@ -21,6 +21,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tap_d365fo.access.body import Body
     from tap_d365fo.metadata.model import Entity, Property
 
 #: Annotation with which F&O sends a fingerprint of every row, whatever is selected.
@@ -34,6 +35,9 @@ _FIRST_ROW = re.compile(rb'"value"\s*:\s*\[\s*(?=\{)')
 
 #: Characters of a page in which its first row ends, or it is read the other way.
 _LONGEST_ROW = 1024 * 1024
+
+#: Rows that fit into the processor's cache.
+_NEAR = 250
 
 #: What the parser takes for an Edm type; one that is not listed is not checked.
 _JSON_TYPES: dict[str, type] = {
@@ -125,11 +129,11 @@ class RowReader:
         self._etags = etags
 
     @cached_property
-    def _decode(self) -> Callable[[bytes], _Page]:
+    def _decode(self) -> Callable[[Body], _Page]:
         """Made when the first page is there: most entities of most runs bring none."""
         return _decoder(self._properties, etags=self._etags)
 
-    def read(self, body: bytes) -> dict[str, Any] | None:
+    def read(self, body: Body) -> dict[str, Any] | None:
         """The document in ``body`` with typed rows; None where it must be read the other way.
 
         That is so for a page without rows, for one that is no page, for numbers that come as text,
@@ -147,17 +151,25 @@ class RowReader:
             page = self._decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        if not all(self._are_numbers(page.value, number) for number in self._numbers):
+        if not self._are_numbers(page.value):
             return None
         return {"value": page.value, _COUNT: page.count, _LINK: page.link}
 
-    @staticmethod
-    def _are_numbers(rows: Sequence[Row], number: Property) -> bool:
-        odd = set(map(type, column(rows, number.name))) - _NUMBERS[number.edm_type]
-        return not odd or (odd == {type(None)} and not number.is_key)
+    def _are_numbers(self, rows: Sequence[Row]) -> bool:
+        """Whether numbers are numbers; rows that lie together in memory are looked at together."""
+        types: list[set[type]] = [set() for _ in self._numbers]
+        for at in range(0, len(rows), _NEAR):
+            near = rows[at : at + _NEAR]
+            for number, found in zip(self._numbers, types, strict=True):
+                found.update(map(type, column(near, number.name)))
+        for number, found in zip(self._numbers, types, strict=True):
+            odd = found - _NUMBERS[number.edm_type]
+            if odd and (odd != {type(None)} or number.is_key):
+                return False
+        return True
 
 
-def _first_row(body: bytes) -> dict[str, Any] | None:
+def _first_row(body: Body) -> dict[str, Any] | None:
     begin = _FIRST_ROW.search(body, 0, _LONGEST_ROW)
     if begin is None:
         return None
@@ -175,7 +187,7 @@ class _Page(msgspec.Struct, gc=False):
     link: Any = msgspec.field(default=None, name=_LINK)
 
 
-def _decoder(properties: Sequence[Property], *, etags: bool) -> Callable[[bytes], _Page]:
+def _decoder(properties: Sequence[Property], *, etags: bool) -> Callable[[Body], _Page]:
     slots = {p.name: f"p{place}" for place, p in enumerate(properties)}
     fields: list[Any] = [
         (slots[p.name], _json_type(p), msgspec.field(name=p.name)) for p in properties
@@ -187,7 +199,7 @@ def _decoder(properties: Sequence[Property], *, etags: bool) -> Callable[[bytes]
     row = msgspec.defstruct("Row", fields, bases=(TypedRow,), namespace={"slots": slots}, gc=False)
     page = msgspec.defstruct("Page", [("value", list[row])], bases=(_Page,), gc=False)  # type: ignore[valid-type]
     decode = msgspec.json.Decoder(page, float_hook=Decimal).decode
-    return cast("Callable[[bytes], _Page]", decode)
+    return cast("Callable[[Body], _Page]", decode)
 
 
 def _json_type(prop: Property) -> Any:  # noqa: ANN401 - what msgspec takes for a type
