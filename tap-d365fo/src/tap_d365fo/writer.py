@@ -77,18 +77,20 @@ class AuditingWriter(GenericSingerWriter[bytes, singer.Message]):
         Raises:
             DataError: an amount cannot be added up; then none of them is written.
         """
+        if not records:
+            return
         self._audit.add_all(stream, records)
         hollow = singer.RecordMessage(stream, {}, version, time_extracted)
         before, after = _encoder.encode(hollow.to_dict()).split(_NOTHING, 1)
         before, after = before + _RECORD, after + b"\n"
         # Within JSON a line break is escaped: what is there ends a record.
         lines = _encoder.encode_lines(records).replace(b"\n", after + before)
-        self._write(before + lines[: len(lines) - len(before)], at_once=False)
+        self._write(before, memoryview(lines)[: -len(before)], at_once=False)
 
     @staticmethod
-    def _write(lines: bytes | bytearray, *, at_once: bool) -> None:
+    def _write(*lines: bytes | memoryview, at_once: bool) -> None:
         try:
-            sys.stdout.buffer.write(lines)
+            sys.stdout.buffer.writelines(lines)
             if at_once:
                 sys.stdout.buffer.flush()
         except BrokenPipeError as error:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from operator import le
 from typing import TYPE_CHECKING
 
 from pipeline_core.errors import DataError
@@ -115,7 +115,7 @@ def read_above(
         trail.enter(following)
         page = reader.page(following)
         numbers = _numbers(page.rows, number, query.entity_set)
-        if any(later <= earlier for earlier, later in pairwise(numbers)):
+        if any(map(le, numbers[1:], numbers)):
             message = f"{query.entity_set}: {number} does not grow from row to row"
             raise DataError(message)
         known = 0 if reached is None else bisect_right(numbers, reached)
