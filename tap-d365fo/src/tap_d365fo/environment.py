@@ -22,7 +22,7 @@ from tap_d365fo.metadata.service import MetadataService, open_metadata
 from tap_d365fo.reading.pages import PageReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tap_d365fo.metadata.model import Entity
     from tap_d365fo.settings import Settings
@@ -31,8 +31,21 @@ if TYPE_CHECKING:
 class Environment:
     """One F&O environment in one run; or the recording of another run, which looks the same."""
 
-    def __init__(self, settings: Settings, run_id: str) -> None:
-        """Send nothing yet."""
+    def __init__(
+        self,
+        settings: Settings,
+        run_id: str,
+        *,
+        before_unpacking: Callable[[int], None] | None = None,
+    ) -> None:
+        """Send nothing yet.
+
+        Args:
+            settings: Of the tap.
+            run_id: Names what is recorded.
+            before_unpacking: Called with the length of a body before it is unpacked.
+        """
+        self._before_unpacking = before_unpacking
         self._settings = settings
         self._run_id = run_id
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
@@ -41,7 +54,9 @@ class Environment:
     def replayed(self) -> ReplayedPages | None:
         """The run that is emitted once more."""
         directory, run_id = self._settings.archive_path, self._settings.replay_run_id
-        return ReplayedPages(directory, run_id) if directory and run_id else None
+        if directory is None or run_id is None:
+            return None
+        return ReplayedPages(directory, run_id, before_unpacking=self._before_unpacking)
 
     @functools.cached_property
     def archive(self) -> Archive | None:
@@ -156,4 +171,5 @@ class Environment:
             run_timeout_s=settings.run_timeout_s,
             keeper=self.archive,
             max_concurrency=settings.max_concurrency,
+            before_unpacking=self._before_unpacking,
         )

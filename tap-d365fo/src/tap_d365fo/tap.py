@@ -356,7 +356,9 @@ class TapD365FO(Tap):
     @functools.cached_property
     def environment(self) -> Environment:
         """What reaches D365, or stands for it."""
-        return Environment(self._settings, self._audit.run_id)
+        return Environment(
+            self._settings, self._audit.run_id, before_unpacking=self.pool.await_turn
+        )
 
     @functools.cached_property
     def _scope(self) -> Scope:

@@ -8,6 +8,7 @@ unpacked length is capped while unpacking, and the deadline is looked at after e
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 import urllib3
@@ -45,10 +46,70 @@ def read_body(
     raw: urllib3.BaseHTTPResponse, *, largest_bytes: int, check_deadline: Callable[[], None]
 ) -> Body:
     """The unpacked body; see :func:`unpacked`."""
-    body = bytearray()
-    for piece in unpacked(raw, largest_bytes=largest_bytes, check_deadline=check_deadline):
-        body += piece
-    return body
+    return collect(raw, largest_bytes=largest_bytes, check_deadline=check_deadline).unpack()
+
+
+class Packed:
+    """A whole body as it came, for those who unpack it later."""
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, largest_bytes: int) -> None:
+        """Look at how it is packed.
+
+        Raises:
+            BrokenBodyError: not as was asked for.
+        """
+        self._unpacker = _unpacker(raw)
+        self._largest_bytes = largest_bytes
+        self._length = 0
+        self._received: deque[bytes] = deque()
+
+    def __len__(self) -> int:
+        """Bytes that came."""
+        return self._length
+
+    def add(self, piece: bytes) -> None:
+        """Take what came.
+
+        Raises:
+            OversizeError: it is longer than what it may unpack to.
+        """
+        self._received.append(piece)
+        self._length += len(piece)
+        if self._length > self._largest_bytes:
+            raise OversizeError
+
+    def unpack(self) -> Body:
+        """What was sent; can be had once.
+
+        Raises:
+            BrokenBodyError: the compression broke.
+            OversizeError: it is too long.
+        """
+        body = bytearray()
+        while self._received:
+            piece = self._received.popleft()
+            if self._unpacker is not None:
+                piece = self._unpacker.feed(piece, self._largest_bytes - len(body))
+            body += piece
+        if self._unpacker is not None:
+            self._unpacker.check_end()
+        return body
+
+
+def collect(
+    raw: urllib3.BaseHTTPResponse, *, largest_bytes: int, check_deadline: Callable[[], None]
+) -> Packed:
+    """The whole body, still packed.
+
+    Raises:
+        BrokenBodyError: the connection broke.
+        OversizeError: more than ``largest_bytes``.
+    """
+    packed = Packed(raw, largest_bytes)
+    while received := _receive(raw):
+        check_deadline()
+        packed.add(received)
+    return packed
 
 
 def unpacked(
@@ -65,11 +126,7 @@ def unpacked(
         BrokenBodyError: the connection or the compression broke.
         OversizeError: more than ``largest_bytes``.
     """
-    encoding = raw.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in {"gzip", "x-gzip", "identity", ""}:
-        reason = f"a body in the encoding {encoding[:20]!r}, which was not asked for"
-        raise BrokenBodyError(reason)
-    unpacker = _Gunzip() if "gzip" in encoding else None
+    unpacker = _unpacker(raw)
     length = 0
     while received := _receive(raw):
         check_deadline()
@@ -81,6 +138,15 @@ def unpacked(
         yield piece
     if unpacker is not None:
         unpacker.check_end()
+
+
+def _unpacker(raw: urllib3.BaseHTTPResponse) -> _Gunzip | None:
+    """What unpacks the body; None where it is not packed."""
+    encoding = raw.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"gzip", "x-gzip", "identity", ""}:
+        reason = f"a body in the encoding {encoding[:20]!r}, which was not asked for"
+        raise BrokenBodyError(reason)
+    return _Gunzip() if "gzip" in encoding else None
 
 
 def _receive(raw: urllib3.BaseHTTPResponse) -> bytes:

@@ -21,7 +21,7 @@ import requests
 
 from pipeline_core.errors import AuthError, ConfigError, DataError, TransientError
 from pipeline_core.tls import is_untrusted
-from tap_d365fo.access.body import BrokenBodyError, OversizeError, read_body, unpacked
+from tap_d365fo.access.body import BrokenBodyError, OversizeError, collect, unpacked
 from tap_d365fo.access.deadline import RunDeadline
 from tap_d365fo.access.effort import note_request, note_wait
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_d365fo.access.auth import TokenProvider
-    from tap_d365fo.access.body import Body
+    from tap_d365fo.access.body import Body, Packed
 
     #: Reads a document with rows of one entity faster; None where it declines.
     ReadRows = Callable[[Body], dict[str, Any] | None]
@@ -65,6 +65,7 @@ _MARK = b"\xef\xbb\xbf"
 
 _logger = logging.getLogger("tap-d365fo.client")
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 #: Numbers keep every digit: a JSON number with a fraction becomes a Decimal, never a float.
@@ -86,6 +87,16 @@ class Answer:
     document: dict[str, Any]
     size_bytes: int
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """An accepted answer: all of it has come, and nothing is known of what it holds."""
+
+    url: str
+    label: str
+    packed: Packed
+    at: datetime
 
 
 class Keeper(Protocol):
@@ -139,6 +150,7 @@ class D365Client:
         timing: Timing | None = None,
         keeper: Keeper | None = None,
         max_concurrency: int = 1,
+        before_unpacking: Callable[[int], None] | None = None,
     ) -> None:
         """Start the run's clock.
 
@@ -151,7 +163,10 @@ class D365Client:
             timing: Clock, sleep and randomness.
             keeper: Where each body that proved readable is kept.
             max_concurrency: Requests under way at a time, over all workers.
+            before_unpacking: Called with the length of a body that has come whole, when the server
+                is no longer kept busy; may wait until there is room for what it unpacks to.
         """
+        self._before_unpacking = before_unpacking or _at_once
         self._keeper = keeper
         self._sessions = sessions
         self._tokens = tokens
@@ -182,7 +197,11 @@ class D365Client:
             ConfigError: the address or the query is not one that the environment knows.
             DataError: every answer is whole but none is an OData document.
         """
-        return self._retried(url, lambda request_id: self._attempt(url, request_id, read_rows))
+        return self._retried(
+            url,
+            lambda request_id: self._receive(url, request_id),
+            lambda received: self._opened(received, read_rows),
+        )
 
     def download(
         self, url: str, into: IO[bytes], parse: Callable[[IO[bytes]], T], *, accept: str = _JSON
@@ -211,10 +230,14 @@ class D365Client:
             except UnreadableError as error:
                 raise _AttemptFailedError(str(error), label, unreadable=True) from error
 
-        return self._retried(url, attempt)
+        return self._retried(url, attempt, lambda parsed: parsed)
 
-    def _retried(self, url: str, attempt: Callable[[str], T]) -> T:
-        """What the first attempt that succeeds returns; each gets a request id of its own."""
+    def _retried(self, url: str, attempt: Callable[[str], R], finish: Callable[[R], T]) -> T:
+        """What ``finish`` makes of the first attempt that succeeds.
+
+        Each attempt gets a request id of its own. It counts as a request under way until it
+        returns; what ``finish`` does is no business of the server's, but may still fail it.
+        """
         attempts = 0  # those that failed without naming a time for the next one
         token_renewed = False
         while True:
@@ -223,7 +246,8 @@ class D365Client:
                 with self._throttle.slot():
                     self._deadline.check(_label(url, f"request {request_id}"))
                     note_request()
-                    answer = attempt(request_id)
+                    received = attempt(request_id)
+                answer = finish(received)
             except _TokenRefusedError as refused:
                 if token_renewed:
                     raise AuthError(_unauthorized(url, refused.label)) from refused
@@ -253,14 +277,19 @@ class D365Client:
         note_wait(wait_s)
         self._timing.sleep(wait_s)
 
-    def _attempt(self, url: str, request_id: str, read_rows: ReadRows | None) -> Answer:
+    def _receive(self, url: str, request_id: str) -> _Received:
         with self._response(url, request_id, _JSON) as (response, label, ends):
-            body = self._read(response, ends, label)
-        received_at = self._timing.now()
-        document = parse_document(url, body, label, read_rows)
-        answer = Answer(url, document, len(body), received_at)
+            packed = self._read(response, ends, label)
+        return _Received(url, label, packed, self._timing.now())
+
+    def _opened(self, received: _Received, read_rows: ReadRows | None) -> Answer:
+        self._before_unpacking(len(received.packed))
+        with _whole(received.url, received.label, "any page has"):
+            body = received.packed.unpack()
+        document = parse_document(received.url, body, received.label, read_rows)
+        answer = Answer(received.url, document, len(body), received.at)
         if self._keeper is not None:
-            self._keeper.keep(url, body, received_at)
+            self._keeper.keep(received.url, body, received.at)
         return answer
 
     @contextmanager
@@ -345,9 +374,9 @@ class D365Client:
             return self._timing.now()
         return sent if sent.tzinfo else sent.replace(tzinfo=UTC)
 
-    def _read(self, response: requests.Response, ends: float, label: str) -> Body:
+    def _read(self, response: requests.Response, ends: float, label: str) -> Packed:
         with _whole(response.url, label, "any page has"):
-            return read_body(
+            return collect(
                 response.raw,
                 largest_bytes=_LARGEST_BODY_BYTES,
                 check_deadline=partial(self._check_deadline, ends, label),
@@ -367,6 +396,10 @@ class D365Client:
             self._deadline.check(label)
             reason = f"no whole answer within request_timeout ({self._request_timeout_s:.0f} s)"
             raise _AttemptFailedError(reason, label)
+
+
+def _at_once(_packed_bytes: int) -> None:
+    """There is always room."""
 
 
 @contextmanager
@@ -416,7 +449,8 @@ def parse_document(
     A login page with status 200, an empty body and a cut-off one all end here: none of them may
     pass for a page without rows.
     """
-    text = body.removeprefix(_MARK)
+    # ``removeprefix`` would copy 90 MB that do not begin so.
+    text = body[len(_MARK) :] if body.startswith(_MARK) else body  # noqa: FURB188
     document = read_rows(text) if read_rows is not None else None
     try:
         document = _decoder.decode(text) if document is None else document

@@ -37,7 +37,7 @@ from tap_d365fo.access.client import Answer, parse_document
 from tap_d365fo.names import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from tap_d365fo.access.client import ReadRows
@@ -54,6 +54,9 @@ _SHAPING = (
     "start_date",
 )
 
+#: To how much a page of F&O is packed.
+_USUAL_RATIO = 10
+
 _logger = logging.getLogger("tap-d365fo.replay")
 
 
@@ -67,13 +70,22 @@ class ReplayedPages:
         run: What shaped the requests of the recorded run.
     """
 
-    def __init__(self, directory: Path, run_id: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        run_id: str,
+        *,
+        before_unpacking: Callable[[int], None] | None = None,
+    ) -> None:
         """Read the index of ``run_id``; bodies are read and verified when asked for.
+
+        ``before_unpacking`` is called with the length of each body before that.
 
         Raises:
             ConfigError: ``directory`` holds no such run.
             IntegrityError: the recording was changed.
         """
+        self._before_unpacking = before_unpacking
         self._folder = run_folder(directory, run_id)
         self.run = _read_run(self._folder)
         seal = _read_seal(self._folder)
@@ -95,6 +107,8 @@ class ReplayedPages:
             if not waiting:
                 raise DataError(self._not_recorded(url))
             entry = waiting.popleft()
+        if self._before_unpacking is not None:
+            self._before_unpacking(entry.size_bytes // _USUAL_RATIO)
         body = self._body(entry)
         label = f"page {entry.seq} of the archive"
         document = parse_document(url, body, label, read_rows)

@@ -27,6 +27,9 @@ _BUDGET_BYTES = 48 * 1024 * 1024
 #: Portions of one partition that may wait.
 _AHEAD = 2
 
+#: Packed bodies that are longer wait packed: they unpack to some ten times as much.
+_LARGE_BYTES = 3 * 1024 * 1024
+
 
 @dataclass(eq=False, slots=True)
 class Feed:
@@ -66,6 +69,7 @@ class FetchPool:
         self._idle = 0
         self._waiting_bytes = 0
         self._closed = False
+        self._mine = threading.local()
 
     @property
     def queued(self) -> int:
@@ -130,6 +134,20 @@ class FetchPool:
             feed.waiting.clear()
             self._changed.notify_all()
 
+    def await_turn(self, packed_bytes: int) -> None:
+        """Wait with a large page, where a worker has one, until its rows are wanted.
+
+        So the rows of one such page are in memory at a time, whatever ``max_concurrency`` is; the
+        pages of the others have come and are packed. It costs no time, because rows are decoded
+        and sent by one interpreter.
+        """
+        feed: Feed | None = getattr(self._mine, "feed", None)
+        if feed is None or packed_bytes < _LARGE_BYTES:
+            return
+        with self._changed:
+            while not (self._closed or feed.abandoned or feed.awaited):
+                self._changed.wait()
+
     def close(self) -> None:
         """Begin nothing more, drop what waits, and let each worker end at its next portion."""
         with self._changed:
@@ -157,6 +175,7 @@ class FetchPool:
 
     def _read(self, feed: Feed) -> None:
         error: BaseException | None = None
+        self._mine.feed = feed
         try:
             portions = feed.open()
             while self._may_fetch(feed) and (portion := next(portions, None)) is not None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping  # noqa: TC003 - msgspec looks at it
 from decimal import Decimal
 from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
 import msgspec
 
@@ -35,6 +35,11 @@ _FIRST_ROW = re.compile(rb'"value"\s*:\s*\[\s*(?=\{)')
 
 #: Characters of a page in which its first row ends, or it is read the other way.
 _LONGEST_ROW = 1024 * 1024
+
+#: The enum of most flags. Its members are told, so that all rows share the two texts; a third
+#: member, should there ever be one, makes a page be read the other way.
+_NO_YES = ".NoYes"
+_YES_OR_NO = Literal["No", "Yes"]
 
 #: Rows that fit into the processor's cache.
 _NEAR = 250
@@ -203,8 +208,9 @@ def _decoder(properties: Sequence[Property], *, etags: bool) -> Callable[[Body],
 
 
 def _json_type(prop: Property) -> Any:  # noqa: ANN401 - what msgspec takes for a type
-    is_enum = not prop.edm_type.startswith("Edm.")
-    kind = str if is_enum else _JSON_TYPES.get(prop.edm_type)
+    kind: Any = _JSON_TYPES.get(prop.edm_type)
+    if not prop.edm_type.startswith("Edm."):
+        kind = _YES_OR_NO if prop.edm_type.endswith(_NO_YES) else str
     if kind is None:
         return Any
     return kind if prop.is_key else kind | None
