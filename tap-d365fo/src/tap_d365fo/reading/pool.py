@@ -10,8 +10,10 @@ answer came first.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -147,6 +149,7 @@ class FetchPool:
         with self._changed:
             while not (self._closed or feed.abandoned or feed.awaited):
                 self._changed.wait()
+        _give_back_memory()
 
     def close(self) -> None:
         """Begin nothing more, drop what waits, and let each worker end at its next portion."""
@@ -202,6 +205,12 @@ class FetchPool:
         if feed.awaited and not feed.waiting:
             return True
         return len(feed.waiting) < _AHEAD and self._waiting_bytes < self._budget_bytes
+
+
+def _give_back_memory() -> None:
+    """Let the C library return what the rows of the last page left behind; only glibc can."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
 #: Keys that are kept in memory, some 240 bytes each.
-_MOST_IN_MEMORY = 50_000
+_MOST_IN_MEMORY = 10_000
 
 #: SQLite's own pages in memory, in KiB; the rest lies in a temporary file.
 _CACHE_KIB = 8 * 1024
