@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 
+#: Packed bytes that a page waits with until its turn.
+LARGE = 3 * 1024 * 1024
+
 #: What no run of these tests comes near to; a pool that is locked does.
 WATCHDOG_S = 20.0
 
@@ -153,7 +156,9 @@ def test_the_order_depends_on_the_rows_alone(
     st.integers(1, 4),
     st.integers(1, 6),
     st.integers(0, 3),
-    st.sets(st.tuples(st.integers(0, 3), st.integers(0, 4))),
+    st.dictionaries(
+        st.tuples(st.integers(0, 3), st.integers(0, 4)), st.sampled_from(["broken", "large"])
+    ),
 )
 @settings(max_examples=100, deadline=None)
 def test_streams_that_are_prepared_ahead_never_lock(
@@ -161,13 +166,18 @@ def test_streams_that_are_prepared_ahead_never_lock(
     workers: int,
     budget_bytes: int,
     ahead: int,
-    broken: set[tuple[int, int]],
+    odd: dict[tuple[int, int], str],
 ) -> None:
-    """Streams of some partitions each, the next ones submitted early; some of them break."""
+    """Streams of some partitions each, the next ones submitted early.
+
+    Some of them break, some have large pages.
+    """
 
     def read(stream: int, feed: int, count: int) -> Iterator[Portion]:
-        yield from portions(f"{stream}-{feed}-", count, size_bytes=2)
-        if (stream, feed) in broken:
+        for page in portions(f"{stream}-{feed}-", count, size_bytes=2):
+            pool.await_turn(LARGE if odd.get((stream, feed)) == "large" else 1)
+            yield page
+        if odd.get((stream, feed)) == "broken":
             message = "broken"
             raise DataError(message)
 
@@ -192,7 +202,7 @@ def test_streams_that_are_prepared_ahead_never_lock(
                 told = names(pool, submitted[stream])
                 for n, count in enumerate(counts):
                     of_feed = [t for t in told if t.startswith(f"{stream}-{n}")]
-                    end = "!broken" if (stream, n) in broken else "."
+                    end = "!broken" if odd.get((stream, n)) == "broken" else "."
                     rows = [f"{stream}-{n}-{p}" for p in range(count)]
                     assert of_feed == [*rows, f"{stream}-{n}{end}"]
 
@@ -279,6 +289,59 @@ def test_an_iterator_that_cannot_be_opened_is_an_error_of_its_partition() -> Non
         feeds = [pool.submit("bad", refuse), pool.submit("fine", lambda: portions("fine", 1))]
         told = in_time(lambda: names(pool, feeds))
     assert told == ["bad!no such thing", "fine0", "fine."]
+
+
+def test_large_pages_are_unpacked_when_their_rows_are_wanted_and_one_at_a_time() -> None:
+    unpacked: list[str] = []
+
+    def read(name: str) -> Iterator[Portion]:
+        for page in portions(name, 2):
+            pool.await_turn(LARGE)
+            unpacked.append(str(page.rows[0]["name"]))
+            yield page
+
+    with pool_of(2) as pool:
+
+        def run() -> None:
+            feeds = [pool.submit(name, lambda name=name: read(name)) for name in "ab"]  # type: ignore[misc]
+            for expected in ("a0", "b0", "a1", "b1"):
+                taken = pool.take(feeds["ab".index(expected[0])])
+                assert taken is not None
+                assert taken.rows[0]["name"] == expected
+                assert unpacked[-1] == expected  # nobody has gone ahead
+
+        in_time(run)
+
+
+def test_small_pages_and_those_of_nobody_wait_for_nothing() -> None:
+    def read() -> Iterator[Portion]:
+        pool.await_turn(LARGE // 2)
+        done.set()
+        yield portion("a")
+
+    done = threading.Event()
+    with pool_of(1) as pool:
+        pool.submit("a", read)
+        assert done.wait(WATCHDOG_S)
+        in_time(lambda: pool.await_turn(LARGE))  # by a thread that reads no partition
+
+
+@pytest.mark.parametrize("end", ["close", "abandon"])
+def test_nobody_waits_for_a_turn_that_will_not_come(end: str) -> None:
+    def read() -> Iterator[Portion]:
+        pool.await_turn(LARGE)
+        done.set()
+        yield portion("a")
+
+    done = threading.Event()
+    with pool_of(1) as pool:
+        feed = pool.submit("a", read)
+        assert not done.wait(0.05)
+        if end == "close":
+            pool.close()
+        else:
+            pool.abandon(feed)
+        assert done.wait(WATCHDOG_S)
 
 
 def test_a_closed_pool_lets_its_workers_end() -> None:

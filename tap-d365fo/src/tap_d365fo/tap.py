@@ -44,13 +44,15 @@ from tap_d365fo.stream import EntityStream
 from tap_d365fo.writer import AuditingWriter, reader_may_leave
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     import click
 
     from tap_d365fo.access.replay import ReplayedPages
     from tap_d365fo.failures import PartitionFailure
+    from tap_d365fo.reading.pool import Feed
+    from tap_d365fo.reading.portion import Portion
 
 
 #: Characters of a failure's sentence that the ledger keeps.
@@ -99,6 +101,7 @@ class TapD365FO(Tap):
         self.failed_in_a_row = 0
         self._seen_companies: dict[str, bool] = {}
         self._looking = threading.Lock()
+        self._looking_for: dict[str, threading.Lock] = {}
         self.writer = AuditingWriter(self._audit)
         super().__init__(message_writer=self.writer, **kwargs)
 
@@ -251,6 +254,8 @@ class TapD365FO(Tap):
     def sees_company(self, company: str) -> bool:
         """Whether any selected stream shows a row of ``company``; looked up once a run."""
         with self._looking:
+            looking = self._looking_for.setdefault(company, threading.Lock())
+        with looking:
             if company not in self._seen_companies:
                 self._seen_companies[company] = any(
                     stream.shows(company) for stream in self._selected_entities()
@@ -301,12 +306,22 @@ class TapD365FO(Tap):
                 error, which must not pass for a company without data.
         """
         known = companies_with_rows(self.state, [s.name for s in self._selected_entities()])
-        for company in self._settings.companies:
-            if company in self.source.companies and company not in known:
-                self._check_visible(company)
+        looks = [
+            (company, self.pool.submit(company, functools.partial(self._look_for, company)))
+            for company in self._settings.companies
+            if company in self.source.companies and company not in known
+        ]
+        for company, look in looks:
+            self._check_visible(company, look)
 
-    def _check_visible(self, company: str) -> None:
+    def _look_for(self, company: str) -> Iterator[Portion]:
+        """Ask for any row of ``company``; no row of it is read for anybody."""
+        self.sees_company(company)
+        return iter(())
+
+    def _check_visible(self, company: str, look: Feed) -> None:
         try:
+            self.pool.take(look)
             visible = self.sees_company(company)
         except PipelineError as error:
             if is_fatal(error):

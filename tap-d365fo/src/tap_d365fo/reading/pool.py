@@ -147,7 +147,7 @@ class FetchPool:
         if feed is None or packed_bytes < _LARGE_BYTES:
             return
         with self._changed:
-            while not (self._closed or feed.abandoned or feed.awaited):
+            while not (self._closed or feed.abandoned or self._is_wanted(feed)):
                 self._changed.wait()
         _give_back_memory()
 
@@ -201,8 +201,12 @@ class FetchPool:
                 self._changed.wait()
             return not (self._closed or feed.abandoned)
 
+    @staticmethod
+    def _is_wanted(feed: Feed) -> bool:
+        return feed.awaited and not feed.waiting
+
     def _has_room(self, feed: Feed) -> bool:
-        if feed.awaited and not feed.waiting:
+        if self._is_wanted(feed):
             return True
         return len(feed.waiting) < _AHEAD and self._waiting_bytes < self._budget_bytes
 
