@@ -2,11 +2,15 @@
 
 Columns are stored under positions (``c0``, ``c1``, ...), because names with quotes, emoji or only a
 difference in case are legal in Singer and Hyper, but not everywhere between them.
+
+Packing and writing is half of what it takes to stage a row, and Arrow does it without the
+interpreter: so one group of rows is written while the next is read and converted.
 """
 
 from __future__ import annotations
 
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -34,6 +38,10 @@ CONTROL_FIELDS = (
 )
 
 
+#: Writes for all streams, in the order in which rows came.
+_WRITER = ThreadPoolExecutor(1, "segment-writer")
+
+
 class SegmentFile:
     """Appends rows; a file is begun anew when it is full, or rows of another shape come."""
 
@@ -41,6 +49,7 @@ class SegmentFile:
         """Write for ``staged``; no file is created before the first rows."""
         self._staged = staged
         self._file: pq.ParquetWriter | None = None
+        self._writing: Future[None] | None = None
         self._path: Path | None = None
         self._rows = 0
         #: What the file's columns are: later rows, which close it, may need more digits.
@@ -61,6 +70,9 @@ class SegmentFile:
             columns: What they are.
             versions: Of each row.
             deleted: Whether each row is a deletion.
+
+        Raises:
+            OSError: the disk does not take these rows, or those of the call before.
         """
         first, count = self._staged.rows, len(deleted)
         fields = [pa.field(f"c{i}", array.type) for i, array in enumerate(arrays)]
@@ -73,16 +85,21 @@ class SegmentFile:
         if self._file is None:
             self._open(schema)
         assert self._file is not None  # noqa: S101 - opened above
-        self._file.write_batch(
-            pa.RecordBatch.from_arrays([*arrays, order, versions, deleted], schema=schema)
-        )
+        batch = pa.RecordBatch.from_arrays([*arrays, order, versions, deleted], schema=schema)
+        self._settle()  # no more than one group waits in memory
+        self._writing = _WRITER.submit(self._file.write_batch, batch)
         self._rows += count
         self._columns = columns
 
     def close(self) -> None:
-        """Finish the file; it is on disk when this returns."""
+        """Finish the file; it is on disk when this returns.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
         if self._file is None or self._path is None:
             return
+        self._settle()
         self._file.close()
         self._file = None
         with self._path.open("rb") as file:
@@ -95,15 +112,28 @@ class SegmentFile:
         if self._file is not None:
             # A full disk must not hide why the run is given up.
             with suppress(OSError, pa.ArrowException):
+                self._settle()
+            with suppress(OSError, pa.ArrowException):
                 self._file.close()
             self._file = None
+
+    def _settle(self) -> None:
+        """Wait for the group that is being written."""
+        if (writing := self._writing) is not None:
+            self._writing = None
+            writing.result()
 
     def _open(self, schema: pa.Schema) -> None:
         number = len(self._staged.segments)
         self._staged.directory.mkdir(parents=True, exist_ok=True)
         self._path = self._staged.directory / f"{number:06d}.parquet"
-        # Dictionaries would take more time than writing does, and no less room than snappy alone.
+        # Dictionaries would take more time than writing does, and no less room than snappy alone;
+        # nobody asks for statistics.
         self._file = pq.ParquetWriter(
-            self._path, schema, compression="snappy", use_dictionary=False
+            self._path,
+            schema,
+            compression="snappy",
+            use_dictionary=False,
+            write_statistics=False,
         )
         self._rows = 0

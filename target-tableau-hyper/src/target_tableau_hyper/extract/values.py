@@ -131,8 +131,10 @@ def digits_of(number: Decimal) -> tuple[int, int]:
 
 def whole_digits(array: pa.Array) -> int:
     """Digits before the point of the largest value of a decimal array."""
-    largest = pc.max(pc.abs(array)).as_py()
-    return max(0, largest.adjusted() + 1) if largest else 0
+    bounds = pc.min_max(array)
+    found = [bounds[end].as_py() for end in ("min", "max")]
+    digits: list[int] = [value.adjusted() + 1 for value in found if value]
+    return max([0, *digits])
 
 
 def widest(values: Sequence[Any], *, by_scale: bool) -> int:
