@@ -17,7 +17,7 @@ from target_tableau_hyper.controls.runner import ControlRun
 from target_tableau_hyper.extract.commit import Replacement, replace_together
 from target_tableau_hyper.extract.compaction import Density
 from target_tableau_hyper.extract.engine import start_engine
-from target_tableau_hyper.extract.manifest import Manifest, sha256_of, totals_text
+from target_tableau_hyper.extract.manifest import Manifest, totals_text
 from target_tableau_hyper.extract.merge import Delta, Merged, merge
 from target_tableau_hyper.extract.rows import Policy
 from target_tableau_hyper.extract.seal import prove
@@ -288,6 +288,7 @@ class Loader:
                 quarantined=staged.quarantine.count if staged.quarantine else 0,
             )
             return Sealed(work.store, kept, Delta(), None, time.monotonic() - work.started), None
+        run.hashes.begin(merged.path)  # beside the proof, which reads the same file
         figures = prove(staged.stream, merged.path, merged.columns, merged.expected)
         reach("proved")
         manifest = self._manifest(staged, work.store, merged, old, totals_text(figures))
@@ -345,7 +346,7 @@ class Loader:
             keys=list(staged.keys),
             hyper_version=self._run.settings.hyper_version,
             size=merged.path.stat().st_size,
-            sha256=sha256_of(merged.path),
+            sha256=self._run.hashes.sha256(merged.path),
             previous_sha256=old.sha256 if old else None,
             delta=asdict(merged.delta),
             delivered=old.delivered if old else None,
