@@ -29,19 +29,27 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
         Plugin("tap-idle", _script(home, "idle_tap")),
         Plugin("target-idle", _script(home, "idle_target")),
     )
+    importing = Project(
+        home / "importing",
+        Plugin("tap-importing", _script(home, "idle_tap", imports="singer_sdk")),
+        Plugin("target-importing", _script(home, "idle_target", imports="singer_sdk")),
+    )
     with contoso(home / "contoso", _SCALE) as variables:
         ours = _project(home, variables)
-        for project in (idle, ours):
+        for project in (idle, importing, ours):
             project.write()
             project.run()
-        nothing, unchanged = alternately(workshop.sizes.idle_runs, idle.run, ours.run)
+        nothing, imported, unchanged = alternately(
+            workshop.sizes.idle_runs, idle.run, importing.run, ours.run
+        )
     yield timed(
         "meltano run with nothing changed",
         "meltano run of a tap and a target that do nothing",
         nothing,
         unchanged,
         goal=at_most(1.5),
-        note="finance preset of Contoso; snapshots, ledger and metadata cache as in meltano.yml",
+        note="finance preset of Contoso; snapshots, ledger and metadata cache as in meltano.yml; "
+        f"a tap and a target that import the Singer SDK and do nothing: {imported.seconds:.2f} s",
     )
 
 
@@ -68,10 +76,12 @@ def _project(home: Path, variables: Mapping[str, str]) -> Project:
     )
 
 
-def _script(home: Path, name: str) -> Path:
+def _script(home: Path, name: str, *, imports: str = "") -> Path:
     """A command that starts a floor with this Python, as an installed plugin's does."""
-    path = home / name
+    path = home / f"{name}{imports}"
     text = (FLOORS / f"{name}.py").read_text()
+    if imports:
+        text = text.replace("\nimport sys\n", f"\nimport sys\n\nimport {imports}\n", 1)
     path.write_text(f"#!{sys.executable}\n{text}")
     path.chmod(0o755)
     return path

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import event, given
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from pipeline_core.errors import DataError
 from tap_d365fo.access.client import parse_document
 from tap_d365fo.audit import StreamFigures
+from tap_d365fo.metadata.edm import json_schema
 from tap_d365fo.metadata.model import Entity, Navigation, Property
+from tap_d365fo.parquet import parquet_bytes
 from tap_d365fo.reading.rows import RowDecoder, identities
 from tap_d365fo.reading.typed_rows import ETAG, TypedRow, column
 
@@ -139,6 +143,32 @@ def test_both_ways_give_the_same_lines_and_sums(
         records = other.records(read["value"])
         assert b"".join(encode(record) + b"\n" for record in records) == expected[0]
     assert lines(decoder, read["value"]) == expected
+
+
+SCHEMA = json_schema(ENTITY)
+
+
+@given(st.lists(rows(), min_size=1, max_size=4))
+def test_both_ways_make_the_same_columns(found: list[dict[str, Any]]) -> None:
+    decoder = RowDecoder(ENTITY, frozenset(NAMES), null_sentinels=False)
+    reader = decoder.reader(whole=False, etags=True)
+    assert reader is not None
+    body = encode({"value": found})
+    read = reader.read(body)
+    assume(read is not None)
+    assert read is not None
+    expected = columns_of(list(decoder.records(parse_document("https://e/x", body, "t")["value"])))
+    assert columns_of(decoder.sendable(read["value"])) == expected
+
+
+def columns_of(records: Any) -> list[list[Any]] | str:  # noqa: ANN401
+    """A Parquet file's columns, names first; or the error."""
+    try:
+        file = parquet_bytes("s", SCHEMA, ["Key"], records, compression="none")
+    except DataError as error:
+        return str(error)
+    table = pq.read_table(io.BytesIO(file))
+    return [[table.schema, *table.columns]]
 
 
 ROW = {

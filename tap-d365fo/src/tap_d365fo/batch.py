@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from singer_sdk.mapper import StreamMap
 
     from tap_d365fo.audit import RunAudit
+    from tap_d365fo.reading.typed_rows import TypedRow
+
+    #: Of one stream; typed rows of one page.
+    Records = Sequence[Mapping[str, Any]] | Sequence[TypedRow]
 
 _ENDINGS = {"jsonl": "json.gz", "parquet": "parquet"}
 
@@ -156,7 +160,7 @@ class BatchWriter:
         )
         self._files = 0
 
-    def write(self, records: Sequence[Mapping[str, Any]]) -> list[SDKBatchMessage]:
+    def write(self, records: Records) -> list[SDKBatchMessage]:
         """Write ``records``; the files are there when the messages are returned.
 
         Raises:
@@ -166,7 +170,7 @@ class BatchWriter:
         size = self._config.batch_size
         return [self._file(records[at : at + size]) for at in range(0, len(records), size)]
 
-    def _file(self, records: Sequence[Mapping[str, Any]]) -> SDKBatchMessage:
+    def _file(self, records: Records) -> SDKBatchMessage:
         encoding = self._config.encoding
         self._files += 1
         prefix = self._config.storage.prefix or ""
@@ -174,15 +178,14 @@ class BatchWriter:
         if encoding.format == "parquet":
             content = self._parquet(records)
         else:
-            content = gzip.compress(_json_lines(records), _GZIP_LEVEL, mtime=0)
+            content = gzip.compress(_encoder.encode_lines(records), _GZIP_LEVEL, mtime=0)
             # Whatever the setting says, as the SDK writes it: its targets read what this says.
             encoding = BaseBatchFileEncoding("jsonl", "gzip")
         url = _stored(self._config.storage, name, content)
-        for record in records:
-            self._audit.add(self._stream, record)
+        self._audit.add_all(self._stream, records)
         return SDKBatchMessage(self._stream, encoding, [url], self._version)
 
-    def _parquet(self, records: Sequence[Mapping[str, Any]]) -> bytes:
+    def _parquet(self, records: Records) -> bytes:
         from tap_d365fo.parquet import parquet_bytes  # noqa: PLC0415 - pyarrow is optional
 
         compression = self._config.encoding.compression or "snappy"
@@ -224,9 +227,10 @@ class StreamBatches:
             mapped = (stream_map.transform(record) for record in records)
             yield from writer.write([record for record in mapped if record is not None])
 
-
-def _json_lines(records: Sequence[Mapping[str, Any]]) -> bytes:
-    return b"".join(_encoder.encode(record) + b"\n" for record in records)
+    def messages_of_untouched(self, records: Records) -> Iterator[SDKBatchMessage]:
+        """The same, where no stream map changes anything."""
+        for _, writer in self._writers:
+            yield from writer.write(records)
 
 
 def _stored(storage: StorageTarget, name: str, content: bytes) -> str:

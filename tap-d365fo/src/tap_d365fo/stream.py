@@ -281,8 +281,13 @@ class EntityStream(Stream):
     def _written(self, portion: Portion) -> Iterator[Sequence[Row]]:
         """Write the records of one portion, as files or as messages."""
         if self._batches is not None:
-            page = list(self._records(portion))
-            for message in self._batches.messages(page):
+            if self._is_untouched and not portion.deleted:
+                page = self._decoder.sendable(portion.rows)
+                messages = self._batches.messages_of_untouched(page)
+            else:
+                page = list(self._records(portion))
+                messages = self._batches.messages(page)
+            for message in messages:
                 self._tap.write_message(message)
             yield page
         elif self._is_untouched:
