@@ -41,10 +41,7 @@ if TYPE_CHECKING:
     from singer_sdk.mapper import StreamMap
 
     from tap_d365fo.audit import RunAudit
-    from tap_d365fo.reading.typed_rows import TypedRow
-
-    #: Of one stream; typed rows of one page.
-    Records = Sequence[Mapping[str, Any]] | Sequence[TypedRow]
+    from tap_d365fo.reading.typed_rows import Row
 
 _ENDINGS = {"jsonl": "json.gz", "parquet": "parquet"}
 
@@ -160,7 +157,7 @@ class BatchWriter:
         )
         self._files = 0
 
-    def write(self, records: Records) -> list[SDKBatchMessage]:
+    def write(self, records: Sequence[Row]) -> list[SDKBatchMessage]:
         """Write ``records``; the files are there when the messages are returned.
 
         Raises:
@@ -170,7 +167,7 @@ class BatchWriter:
         size = self._config.batch_size
         return [self._file(records[at : at + size]) for at in range(0, len(records), size)]
 
-    def _file(self, records: Records) -> SDKBatchMessage:
+    def _file(self, records: Sequence[Row]) -> SDKBatchMessage:
         encoding = self._config.encoding
         self._files += 1
         prefix = self._config.storage.prefix or ""
@@ -185,7 +182,7 @@ class BatchWriter:
         self._audit.add_all(self._stream, records)
         return SDKBatchMessage(self._stream, encoding, [url], self._version)
 
-    def _parquet(self, records: Records) -> bytes:
+    def _parquet(self, records: Sequence[Row]) -> bytes:
         from tap_d365fo.parquet import parquet_bytes  # noqa: PLC0415 - pyarrow is optional
 
         compression = self._config.encoding.compression or "snappy"
@@ -227,7 +224,7 @@ class StreamBatches:
             mapped = (stream_map.transform(record) for record in records)
             yield from writer.write([record for record in mapped if record is not None])
 
-    def messages_of_untouched(self, records: Records) -> Iterator[SDKBatchMessage]:
+    def messages_of_untouched(self, records: Sequence[Row]) -> Iterator[SDKBatchMessage]:
         """The same, where no stream map changes anything."""
         for _, writer in self._writers:
             yield from writer.write(records)

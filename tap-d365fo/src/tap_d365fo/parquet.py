@@ -18,14 +18,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import accumulate
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_core.errors import DataError
-from tap_d365fo.reading.typed_rows import ETAG, TypedRow, column
+from tap_d365fo.reading.typed_rows import ETAG, Row, TypedRow, column
 
 Record = Mapping[str, Any]
 
@@ -50,7 +50,7 @@ def parquet_bytes(
     stream: str,
     schema: Mapping[str, Any],
     key: Sequence[str],
-    records: Sequence[Record] | Sequence[TypedRow],
+    records: Sequence[Row],
     *,
     compression: str,
 ) -> bytes:
@@ -88,25 +88,24 @@ def parquet_bytes(
     return file.getvalue()
 
 
-def _by_column(
-    records: Sequence[Record] | Sequence[TypedRow], *, order: Iterable[str]
-) -> Iterator[tuple[str, list[Any]]]:
+def _by_column(records: Sequence[Row], *, order: Iterable[str]) -> Iterator[tuple[str, list[Any]]]:
     places = {name: place for place, name in enumerate(order)}
     if isinstance(first := records[0], TypedRow):  # then all of them are, and alike
         for name in sorted(first.slots.keys() - {ETAG}, key=lambda n: places.get(n, len(places))):
             yield name, column(records, name)
         return
-    present = dict.fromkeys(first)
+    plain = cast("Sequence[Record]", records)
+    present = dict.fromkeys(plain[0])
     uniform = True
-    for record in records:
+    for record in plain:
         if record.keys() != present.keys():
             uniform = False
             present.update(dict.fromkeys(record))
     for name in sorted(present, key=lambda name: places.get(name, len(places))):
         if uniform:  # the usual case, and three times as fast
-            yield name, list(map(itemgetter(name), records))
+            yield name, list(map(itemgetter(name), plain))
         else:
-            yield name, [record.get(name) for record in records]
+            yield name, [record.get(name) for record in plain]
 
 
 def _definition(properties: Mapping[str, Any], name: str) -> Mapping[str, Any]:

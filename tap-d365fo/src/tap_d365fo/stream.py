@@ -285,8 +285,8 @@ class EntityStream(Stream):
                 page = self._decoder.sendable(portion.rows)
                 messages = self._batches.messages_of_untouched(page)
             else:
-                page = list(self._records(portion))
-                messages = self._batches.messages(page)
+                records = list(self._records(portion))
+                page, messages = records, self._batches.messages(records)
             for message in messages:
                 self._tap.write_message(message)
             yield page
