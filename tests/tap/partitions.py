@@ -57,7 +57,7 @@ def partition(
         settings=settings or EntitySettings(),
         company="usmf" if entity.per_company else None,
         select=select,
-        read_rows=reader.read if reader is not None else None,
+        row_reader=reader,
     )
 
 

@@ -328,20 +328,41 @@ def test_small_pages_and_those_of_nobody_wait_for_nothing() -> None:
 
 @pytest.mark.parametrize("end", ["close", "abandon"])
 def test_nobody_waits_for_a_turn_that_will_not_come(end: str) -> None:
-    def read() -> Iterator[Portion]:
-        pool.await_turn(LARGE)
-        done.set()
-        yield portion("a")
+    """Nor does anybody unpack a page for nobody."""
+    unpacked, ended = threading.Event(), threading.Event()
 
-    done = threading.Event()
+    def read() -> Iterator[Portion]:
+        try:
+            pool.await_turn(LARGE)
+            unpacked.set()
+            yield portion("a")
+        finally:
+            ended.set()
+
     with pool_of(1) as pool:
         feed = pool.submit("a", read)
-        assert not done.wait(0.05)
+        assert not ended.wait(0.05)
         if end == "close":
             pool.close()
         else:
             pool.abandon(feed)
-        assert done.wait(WATCHDOG_S)
+        assert ended.wait(WATCHDOG_S)
+    assert not unpacked.is_set()
+
+
+def test_what_others_may_wait_for_is_read_out_of_turn() -> None:
+    def read() -> Iterator[Portion]:
+        with pool.out_of_turn():
+            pool.await_turn(LARGE)
+        looked.set()
+        pool.await_turn(LARGE)
+        yield portion("a")
+
+    looked = threading.Event()
+    with pool_of(1) as pool:
+        feed = pool.submit("a", read)
+        assert looked.wait(WATCHDOG_S)
+        assert in_time(lambda: pool.take(feed)) is not None
 
 
 def test_a_closed_pool_lets_its_workers_end() -> None:

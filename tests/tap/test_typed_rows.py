@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow.parquet as pq
@@ -14,13 +14,16 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from pipeline_core.errors import DataError
-from tap_d365fo.access.client import parse_document
+from tap_d365fo.access.client import AttemptFailedError, parse_document
 from tap_d365fo.audit import StreamFigures
 from tap_d365fo.metadata.edm import json_schema
 from tap_d365fo.metadata.model import Entity, Navigation, Property
 from tap_d365fo.parquet import parquet_bytes
 from tap_d365fo.reading.rows import RowDecoder, identities
 from tap_d365fo.reading.typed_rows import ETAG, TypedRow, column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NAMES = ("dataAreaId", "Key", "Amount", "Day", "At", "Guid", "Flag", "Kind", "Rate", "class", "get")
 TYPES = {
@@ -157,14 +160,15 @@ def test_both_ways_make_the_same_columns(found: list[dict[str, Any]]) -> None:
     read = reader.read(body)
     assume(read is not None)
     assert read is not None
-    expected = columns_of(list(decoder.records(parse_document("https://e/x", body, "t")["value"])))
-    assert columns_of(decoder.sendable(read["value"])) == expected
+    known = parse_document("https://e/x", body, "test")["value"]
+    expected = columns_of(lambda: list(decoder.records(known)))
+    assert columns_of(lambda: decoder.sendable(read["value"])) == expected
 
 
-def columns_of(records: Any) -> list[list[Any]] | str:  # noqa: ANN401
+def columns_of(records: Callable[[], Any]) -> list[list[Any]] | str:
     """A Parquet file's columns, names first; or the error."""
     try:
-        file = parquet_bytes("s", SCHEMA, ["Key"], records, compression="none")
+        file = parquet_bytes("s", SCHEMA, ["Key"], records(), compression="none")
     except DataError as error:
         return str(error)
     table = pq.read_table(io.BytesIO(file))
@@ -222,18 +226,50 @@ def test_what_is_no_page_of_rows_is_declined(body: bytes) -> None:
     assert reader_of().read(body) is None
 
 
+@pytest.mark.parametrize("place", [0, 300_000])
+@pytest.mark.parametrize("broken", [b"\xff", b"\xed\xa0\x80", b"\xc3", b"\xf5\x80\x80\x80"])
+def test_text_that_is_no_utf8_is_declined_also_where_nobody_looks(
+    place: int, broken: bytes
+) -> None:
+    more = "\u00e9" * place + "here"
+    text = json.dumps({"value": [{**ROW, "New": more}]}, ensure_ascii=False).encode()
+    assert reader_of().read(text) is not None
+    assert reader_of().read(text.replace(b"here", broken)) is None
+
+
+def test_a_number_that_no_decimal_can_be_is_declined() -> None:
+    body = json.dumps({"value": [ROW]}).replace("1.5", "1e999999999999999999999").encode()
+    assert reader_of().read(body) is None
+    with pytest.raises(AttemptFailedError):
+        parse_document("https://e/x", body, "test")
+
+
 def test_a_page_that_breaks_off_is_declined() -> None:
     body = json.dumps({"value": [ROW, ROW]}).encode()
     for end in range(len(body) - 1):
         assert reader_of().read(body[:end]) is None
 
 
-def test_a_new_column_is_told_by_one_page_and_then_passed_over() -> None:
-    body = json.dumps({"value": [{**ROW, "New": 1}]}).encode()
+def test_a_new_column_is_noted_and_passed_over() -> None:
+    body = json.dumps({"value": [{**ROW, "New": 1, "New@odata.type": "x"}]}).encode()
     whole, chosen = reader_of(), reader_of(whole=False)
-    assert whole.read(body) is None
     assert whole.read(body) is not None
+    assert whole.news == {"New"}
     assert chosen.read(body) is not None  # who asks for some columns is told of no others
+    assert not chosen.news
+
+
+def test_of_two_wrong_rows_the_first_is_told_whichever_column_it_is() -> None:
+    page = [{**ROW, "At": "2026-13-01"}, {**ROW, "Day": "2026-01-31T07:00:00Z"}]
+    found = reader_of().read(json.dumps({"value": page}).encode())["value"]
+    before = [row.values() for row in found]
+    decoder = RowDecoder(ENTITY, frozenset(NAMES), null_sentinels=True)
+    with pytest.raises(DataError, match="Things: At is declared an instant") as typed:
+        decoder.sendable(found)
+    with pytest.raises(DataError) as plain:
+        decoder.sendable([{**row, "Amount": Decimal("1.5")} for row in page])
+    assert str(typed.value) == str(plain.value)
+    assert [row.values() for row in found] == before  # all of them or none
 
 
 def test_rows_with_what_a_navigation_leads_to_stay_dictionaries() -> None:

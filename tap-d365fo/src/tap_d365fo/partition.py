@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from pipeline_core.ledger import Ledger, NoLedger
-    from tap_d365fo.access.client import ReadRows
     from tap_d365fo.metadata.model import Entity
     from tap_d365fo.reading.pages import Page, PageReader
+    from tap_d365fo.reading.typed_rows import RowReader
     from tap_d365fo.settings import EntitySettings, Settings
 
 #: Seconds re-read before a cursor's bookmark. ``SysModifiedDateTime`` is taken when a statement
@@ -94,7 +94,7 @@ class Partition:
         company: None for an entity that is shared by all companies.
         select: Properties to ask for; empty means all.
         expand: Terms of ``$expand``.
-        read_rows: Reads pages of the entity; without it they become dictionaries.
+        row_reader: Reads pages of the entity; without it they become dictionaries.
     """
 
     source: Source
@@ -104,7 +104,7 @@ class Partition:
     company: str | None
     select: tuple[str, ...]
     expand: tuple[str, ...] = ()
-    read_rows: ReadRows | None = None
+    row_reader: RowReader | None = None
 
     @property
     def name(self) -> str:
@@ -412,7 +412,7 @@ class Partition:
     @cached_property
     def _reader(self) -> PageReader:
         reader = self.source.reader
-        return reader if self.read_rows is None else reader.reading(self.read_rows)
+        return reader if self.row_reader is None else reader.reading(self.row_reader.read)
 
     @cached_property
     def _keys(self) -> KeyForm:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import metrics
@@ -24,7 +24,7 @@ from tap_d365fo.partition import Partition
 from tap_d365fo.preparation import Job, Preparation, prepare
 from tap_d365fo.reading.plan import ReadPlan, plan_reading
 from tap_d365fo.reading.progress import Progress
-from tap_d365fo.reading.rows import RowDecoder
+from tap_d365fo.reading.rows import RowDecoder, are_typed
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -242,8 +242,7 @@ class EntityStream(Stream):
     def _emit(self, job: Job, portion: Portion, *, write_messages: bool) -> Iterator[Sequence[Row]]:
         """Write one portion and let the state move behind it."""
         self._page_received_at = portion.received_at
-        if job.partition.is_whole and portion.rows and isinstance(row := portion.rows[0], dict):
-            self._tell_columns(new_columns(self._entity, row))
+        self._tell_news(job, portion)
         before = self._sent_totals()
         try:
             yield from (
@@ -263,6 +262,13 @@ class EntityStream(Stream):
             self._move(job)
             if write_messages and (portion.rows or portion.deleted):
                 self._write_state_message()
+
+    def _tell_news(self, job: Job, portion: Portion) -> None:
+        """Say what the environment sends and did not announce."""
+        if (reader := job.partition.row_reader) is not None:
+            self._tell_columns(reader.news)
+        elif job.partition.is_whole and portion.rows and isinstance(row := portion.rows[0], dict):
+            self._tell_columns(new_columns(self._entity, row))
 
     def _tell_columns(self, names: Iterable[str]) -> None:
         """Say once of columns that the environment publishes and that no record will have."""
@@ -290,6 +296,7 @@ class EntityStream(Stream):
             for message in messages:
                 self._tap.write_message(message)
             yield page
+            _let_go(portion.rows)
         elif self._is_untouched:
             yield from self._written_together(portion)
         else:
@@ -297,16 +304,21 @@ class EntityStream(Stream):
                 for record in group:
                     self._write_record_message(record)
                 yield group
+            _let_go(portion.rows)
 
     def _written_together(self, portion: Portion) -> Iterator[Sequence[Row]]:
         """Write records that travel as they are read, without a message object each."""
-        gone, rows = list(self._deletions(portion)), portion.rows
-        for at in range(0, len(gone), _GROUP):
-            yield self._sent(gone[at : at + _GROUP])
+        gone, rows = self._deletions(portion), portion.rows
+        if not are_typed(rows):  # a page says as a whole how its numbers come
+            for group in _groups(chain(gone, self._decoder.records(rows))):
+                yield self._sent(group)
+            _let_go(rows)
+            return
+        for group in _groups(gone):
+            yield self._sent(group)
         for at in range(0, len(rows), _GROUP):
             yield self._sent(self._decoder.sendable(rows[at : at + _GROUP]))
-            # What has been sent is let go of: the next page is decoded meanwhile.
-            rows[at : at + _GROUP] = [_SENT] * len(rows[at : at + _GROUP])
+            _let_go(rows, at, at + _GROUP)
 
     def _sent(self, records: Sequence[Row]) -> Sequence[Row]:
         self._d365_tap.writer.write_records(
@@ -472,7 +484,7 @@ class EntityStream(Stream):
                 company=company,
                 select=() if everything else chosen,
                 expand=self._expanded,
-                read_rows=reader.read if reader is not None else None,
+                row_reader=reader,
             )
             for company in (self._source.companies if self._entity.per_company else (None,))
         ]
@@ -516,6 +528,11 @@ class EntityStream(Stream):
         context = {COMPANY: partition.company} if partition.company else None
         state: dict[str, Any] = self.get_context_state(context)
         return state
+
+
+def _let_go(rows: list[Row], begin: int = 0, end: int | None = None) -> None:
+    """Forget rows that have been sent; how many there were stays known."""
+    rows[begin:end] = [_SENT] * len(rows[begin:end])
 
 
 def _groups(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -257,9 +257,10 @@ class TapD365FO(Tap):
             looking = self._looking_for.setdefault(company, threading.Lock())
         with looking:
             if company not in self._seen_companies:
-                self._seen_companies[company] = any(
-                    stream.shows(company) for stream in self._selected_entities()
-                )
+                with self.pool.out_of_turn():
+                    self._seen_companies[company] = any(
+                        stream.shows(company) for stream in self._selected_entities()
+                    )
             return self._seen_companies[company]
 
     def _selected_entities(self) -> list[EntityStream]:

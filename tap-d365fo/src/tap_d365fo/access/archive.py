@@ -86,7 +86,7 @@ class Entry:
     """One line of the index.
 
     Attributes:
-        seq: 1, 2, 3 … in the order in which answers arrived.
+        seq: 1, 2, 3 … in the order in which answers proved readable.
         target: Path and query that was asked for, without the origin.
         sha256: Of the unpacked body; also the name of its file.
         size_bytes: Length of the unpacked body.

@@ -228,7 +228,7 @@ class D365Client:
             try:
                 return parse(into)
             except UnreadableError as error:
-                raise _AttemptFailedError(str(error), label, unreadable=True) from error
+                raise AttemptFailedError(str(error), label, unreadable=True) from error
 
         return self._retried(url, attempt, lambda parsed: parsed)
 
@@ -247,22 +247,22 @@ class D365Client:
                     self._deadline.check(_label(url, f"request {request_id}"))
                     note_request()
                     received = attempt(request_id)
+                self._throttle.answered()
                 answer = finish(received)
             except _TokenRefusedError as refused:
                 if token_renewed:
                     raise AuthError(_unauthorized(url, refused.label)) from refused
                 token_renewed = True
                 self._tokens.renew(refused.token, self._deadline)
-            except _AttemptFailedError as failed:
+            except AttemptFailedError as failed:
                 # Zero is no promise: "at once" from a busy server would be a loop without end.
                 if not failed.retry_after_s:
                     attempts += 1
                 self._wait(url, failed, attempts)
             else:
-                self._throttle.answered()
                 return answer
 
-    def _wait(self, url: str, failed: _AttemptFailedError, attempts: int) -> None:
+    def _wait(self, url: str, failed: AttemptFailedError, attempts: int) -> None:
         """Sleep before the next attempt, or give up."""
         wait_s = failed.retry_after_s
         if not wait_s:
@@ -327,14 +327,14 @@ class D365Client:
         except requests.exceptions.SSLError as error:
             if not is_untrusted(error):
                 reason = "a broken TLS connection"
-                raise _AttemptFailedError(reason, label) from error
+                raise AttemptFailedError(reason, label) from error
             message = (
                 f"{_host(url)} shows a certificate that is not trusted; check environment_url, or "
                 "set ca_bundle where the environment has a private authority"
             )
             raise ConfigError(message) from error
         except requests.RequestException as error:
-            raise _AttemptFailedError(_kind(error), label) from error
+            raise AttemptFailedError(_kind(error), label) from error
 
     def _check_status(self, url: str, response: requests.Response, token: str, label: str) -> None:
         status = response.status_code
@@ -348,7 +348,7 @@ class D365Client:
             wait_s = parse_retry_after(header, now=self._server_time(response))
             reason = f"HTTP {status}"
             throttled = wait_s is not None or status == _TOO_MANY_REQUESTS
-            raise _AttemptFailedError(reason, label, retry_after_s=wait_s, throttled=throttled)
+            raise AttemptFailedError(reason, label, retry_after_s=wait_s, throttled=throttled)
         if verdict is Verdict.REFUSED:
             message = (
                 f"{_label(url, label)} was denied (HTTP {status}); the user mapped to the "
@@ -395,7 +395,7 @@ class D365Client:
         if self._timing.monotonic() > ends:
             self._deadline.check(label)
             reason = f"no whole answer within request_timeout ({self._request_timeout_s:.0f} s)"
-            raise _AttemptFailedError(reason, label)
+            raise AttemptFailedError(reason, label)
 
 
 def _at_once(_packed_bytes: int) -> None:
@@ -408,7 +408,7 @@ def _whole(url: str, label: str, limit: str) -> Iterator[None]:
     try:
         yield
     except BrokenBodyError as error:
-        raise _AttemptFailedError(str(error), label) from error
+        raise AttemptFailedError(str(error), label) from error
     except OversizeError as error:
         message = (
             f"{_label(url, label)} sent a body that unpacks to more than {limit}; is "
@@ -424,7 +424,9 @@ class _TokenRefusedError(Exception):
         self.label = label
 
 
-class _AttemptFailedError(Exception):
+class AttemptFailedError(Exception):
+    """One attempt came to nothing; the text says why, without anything of the answer."""
+
     def __init__(
         self,
         reason: str,
@@ -434,6 +436,7 @@ class _AttemptFailedError(Exception):
         unreadable: bool = False,
         throttled: bool = False,
     ) -> None:
+        """Keep what decides about the next attempt."""
         super().__init__(reason)
         self.label = label
         self.retry_after_s = retry_after_s
@@ -454,13 +457,13 @@ def parse_document(
     document = read_rows(text) if read_rows is not None else None
     try:
         document = _decoder.decode(text) if document is None else document
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError) as error:
         reason = "a body that is no complete JSON document"
-        raise _AttemptFailedError(reason, label, unreadable=True) from error
+        raise AttemptFailedError(reason, label, unreadable=True) from error
     if _may_name_rows_twice(body) and _names_twice(body):
         # A reader that takes the last of two arrays of rows may see none.
         reason = "a document that names a member twice"
-        raise _AttemptFailedError(reason, label, unreadable=True)
+        raise AttemptFailedError(reason, label, unreadable=True)
     if not isinstance(document, dict):
         message = f"{_label(url, label)} answered with JSON that is no OData document"
         raise DataError(message)
@@ -468,7 +471,10 @@ def parse_document(
 
 
 def _may_name_rows_twice(body: Body) -> bool:
-    """Whether there are several arrays; one bracket is found ten times as fast as a name."""
+    """Whether there are several arrays, of which one could hide the rows of another.
+
+    One bracket is found ten times as fast as a name, and most pages have no second one.
+    """
     return body.find(b"[", body.find(b"[") + 1) >= 0 and body.count(_ROWS) > 1
 
 

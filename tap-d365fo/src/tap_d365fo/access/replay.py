@@ -33,7 +33,7 @@ from tap_d365fo.access.archive import (
     run_folder,
     target_of,
 )
-from tap_d365fo.access.client import Answer, parse_document
+from tap_d365fo.access.client import Answer, AttemptFailedError, parse_document
 from tap_d365fo.names import nearest
 
 if TYPE_CHECKING:
@@ -111,7 +111,11 @@ class ReplayedPages:
             self._before_unpacking(entry.size_bytes // _USUAL_RATIO)
         body = self._body(entry)
         label = f"page {entry.seq} of the archive"
-        document = parse_document(url, body, label, read_rows)
+        try:
+            document = parse_document(url, body, label, read_rows)
+        except AttemptFailedError as error:  # it was read another way when it was recorded
+            message = f"{label}: {error}"
+            raise DataError(message) from error
         return Answer(url, document, entry.size_bytes, entry.received_at)
 
     def pages_of(self, entity_set: str) -> Iterator[tuple[Entry, bytes]]:

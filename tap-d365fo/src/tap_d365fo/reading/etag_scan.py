@@ -212,6 +212,7 @@ class EtagScan:
                 for row, now in zip(page.rows, self._remembered(page.rows), strict=True)
                 if not differences.is_known(now)
             ]
+            page.rows.clear()
             if len(rows) >= _PORTION_ROWS:
                 yield Portion(rows, {}, page.received_at, [], size_bytes, count)
                 rows, size_bytes, count = [], 0, 0

@@ -33,7 +33,7 @@ class Page:
     """Rows of one answer.
 
     Attributes:
-        rows: As received, ``@odata`` annotations included.
+        rows: As received; dictionaries with all that came, or typed rows of what is selected.
         count: Rows that match the whole query, where it was asked for.
         next_url: Address of the next page on our own origin; None on the last one.
         size_bytes: Length of the unpacked answer.

@@ -17,7 +17,7 @@ class Portion:
     """Rows of one partition, and what its state becomes once they are committed.
 
     Attributes:
-        rows: As received, ``@odata`` annotations included. Whoever takes the portion owns the
+        rows: As in :class:`~tap_d365fo.reading.pages.Page`. Whoever takes the portion owns the
             list, and empties it as rows are sent: a page of a wide entity is large.
         state: Entries of the partition's state; None removes one.
         received_at: When the page came; records carry it, so that a replay gives the same ones.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -91,25 +91,28 @@ class RowDecoder:
         Raises:
             DataError: as :meth:`records`.
         """
-        types = set(map(type, rows))
-        if len(types) != 1 or not isinstance(first := rows[0], TypedRow):
+        if not are_typed(rows):
             return list(self.records(rows))
+        first = cast("TypedRow", rows[0])
         try:
-            for name, convert in self._converted:
-                slot = first.slots[name]
-                values = map(convert, column(rows, name))
-                for row, value in zip(rows, values, strict=True):
-                    setattr(row, slot, value)
-        except DataError as error:
-            message = f"{self._entity_set}: {error}"
-            raise DataError(message) from error
+            converted = [
+                (first.slots[name], list(map(convert, column(rows, name))))
+                for name, convert in self._converted
+            ]
+        except DataError:
+            for _ in self.records(rows):  # tells of the first row that is wrong, not of a column
+                pass
+            raise
+        for slot, values in converted:
+            for row, value in zip(rows, values, strict=True):
+                setattr(row, slot, value)
         if (etag := first.slots.get(ETAG)) is not None:
             for row in rows:
                 setattr(row, etag, msgspec.UNSET)
         return rows
 
     def records(self, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-        """The records for ``rows``, which came together.
+        """The records for ``rows``, which came with one page, or are typed.
 
         Raises:
             DataError: a selected property is missing or of another type: the entity has changed
@@ -232,7 +235,8 @@ def _conversions(
 
 def _repeats(prop: Property) -> bool:
     """Whether a page has few different values of ``prop``, most likely."""
-    return prop.name == COMPANY_PROPERTY or prop.data_type == "Date"
+    is_day = prop.edm_type == "Edm.DateTimeOffset" and prop.data_type == "Date"
+    return is_day or prop.name == COMPANY_PROPERTY
 
 
 def _parsed_types(prop: Property, *, textual: bool) -> frozenset[type]:
@@ -249,6 +253,12 @@ def _picker(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
     if len(names) > 1:
         return itemgetter(*names)
     return lambda row: tuple(row[name] for name in names)  # one name alone would give no tuple
+
+
+def are_typed(rows: Sequence[Row]) -> bool:
+    """Whether all of ``rows`` are typed, and in one way."""
+    types = set(map(type, rows))
+    return len(types) == 1 and issubclass(types.pop(), TypedRow)
 
 
 def identities(rows: Sequence[Row], key: tuple[str, ...]) -> list[Hashable]:

@@ -8,6 +8,7 @@ what may come in another form, and says what is wrong. So this one never raises,
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Mapping  # noqa: TC003 - msgspec looks at it
@@ -32,6 +33,9 @@ _LINK = "@odata.nextLink"
 
 #: Where the rows of a page begin. Before them stand annotations alone.
 _FIRST_ROW = re.compile(rb'"value"\s*:\s*\[\s*(?=\{)')
+
+#: What is looked at together.
+_PIECE_BYTES = 256 * 1024
 
 #: Characters of a page in which its first row ends, or it is read the other way.
 _LONGEST_ROW = 1024 * 1024
@@ -131,6 +135,8 @@ class RowReader:
         self._known = {p.name for p in entity.properties} if whole else None
         if self._known is not None:
             self._known.update(n.name for n in entity.navigations)
+        #: Columns that came and were not announced.
+        self.news: set[str] = set()
         self._etags = etags
 
     @cached_property
@@ -141,22 +147,20 @@ class RowReader:
     def read(self, body: Body) -> dict[str, Any] | None:
         """The document in ``body`` with typed rows; None where it must be read the other way.
 
-        That is so for a page without rows, for one that is no page, for numbers that come as text,
-        and once for a column that is not announced.
+        That is so for a page without rows, for one that is no page, and for numbers that come as
+        text.
         """
         first = _first_row(body)
         if first is None or not self._expected <= first.keys():
             return None
-        if self._known is not None and (
-            news := {n for n in first if n not in self._known and "@" not in n}
-        ):
-            self._known |= news  # this page tells of it
-            return None
+        if self._known is not None:
+            self.news.update(n for n in first if n not in self._known and "@" not in n)
         try:
             page = self._decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError):
             return None
-        if not self._are_numbers(page.value):
+        # The parser passes over what nobody has selected, whatever bytes it is of.
+        if not _is_utf8(body) or not self._are_numbers(page.value):
             return None
         return {"value": page.value, _COUNT: page.count, _LINK: page.link}
 
@@ -172,6 +176,20 @@ class RowReader:
             if odd and (odd != {type(None)} or number.is_key):
                 return False
         return True
+
+
+def _is_utf8(body: Body) -> bool:
+    """Whether all of ``body`` is UTF-8; without a copy of it, which may have 90 MB."""
+    if body.isascii():
+        return True
+    decode, view = codecs.getincrementaldecoder("utf-8")().decode, memoryview(body)
+    try:
+        for at in range(0, len(view), _PIECE_BYTES):
+            decode(view[at : at + _PIECE_BYTES])
+        decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _first_row(body: Body) -> dict[str, Any] | None:
