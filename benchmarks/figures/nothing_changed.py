@@ -81,7 +81,9 @@ def _script(home: Path, name: str, *, imports: str = "") -> Path:
     path = home / f"{name}{imports}"
     text = (FLOORS / f"{name}.py").read_text()
     if imports:
-        text = text.replace("\nimport sys\n", f"\nimport sys\n\nimport {imports}\n", 1)
+        before, last, after = text.partition("\nimport sys\n")
+        assert last  # noqa: S101 - else this would be the plain floor
+        text = f"{before}{last}\nimport {imports}\n{after}"
     path.write_text(f"#!{sys.executable}\n{text}")
     path.chmod(0o755)
     return path

@@ -73,13 +73,13 @@ def exact_sum(array: pa.Array) -> Decimal | None:
     bounds = pc.min_max(array)
     if not bounds["min"].is_valid:
         return None
-    largest = max(abs(Decimal(bounds[end].as_py())) for end in ("min", "max"))
+    largest = max(_EXACT.abs(Decimal(bounds[end].as_py())) for end in ("min", "max"))
     if pa.types.is_integer(array.type):
-        if largest * len(array) < _INTEGERS:
+        if _EXACT.multiply(largest, len(array)) < _INTEGERS:
             return Decimal(pc.sum(array).as_py())
         array = pc.cast(array, pa.decimal128(20, 0))
     unscaled = largest.scaleb(array.type.scale, _EXACT)
-    if unscaled * len(array) >= _DECIMALS[array.type.bit_width]:
+    if _EXACT.multiply(unscaled, len(array)) >= _DECIMALS[array.type.bit_width]:
         array = pc.cast(array, pa.decimal256(_WIDE_DIGITS, array.type.scale))
     total: Decimal = pc.sum(array).as_py()
     return total

@@ -1,8 +1,9 @@
-"""SHA-256 of the extracts that are there, computed while the input is still coming.
+"""SHA-256 of extracts, computed while something else is done.
 
 An extract must be proved to be the sealed one before rows are merged into a copy of it. That takes
 a second for a gigabyte, in which nothing else can be done, unless it is begun when the stream's
-first message comes. A file that was written to since then is read again.
+first message comes. A file that was written to since then is read again. A new extract is hashed
+while it is proved.
 """
 
 from __future__ import annotations

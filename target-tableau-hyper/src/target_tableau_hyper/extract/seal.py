@@ -28,7 +28,7 @@ _CHUNK_ROWS = 100_000
 
 
 def read_back(path: Path, columns: Sequence[TableColumn], *, table: str = TABLE) -> Figures:
-    """Rows and sums of the NUMERIC columns as pantab reads them; nothing may have the file open.
+    """Rows and sums of the NUMERIC columns as pantab reads them; nobody may write to the file.
 
     Raises:
         TransientError: the file cannot be read; no content is told.

@@ -2,15 +2,11 @@
 
 Columns are stored under positions (``c0``, ``c1``, ...), because names with quotes, emoji or only a
 difference in case are legal in Singer and Hyper, but not everywhere between them.
-
-Packing and writing is half of what it takes to stage a row, and Arrow does it without the
-interpreter: so one group of rows is written while the next is read and converted.
 """
 
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,10 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline_core.files import sync_directory
+from target_tableau_hyper.extract.behind import Behind
 from target_tableau_hyper.extract.staged import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from target_tableau_hyper.extract.staged import SegmentColumn, StagedStream
@@ -38,8 +36,8 @@ CONTROL_FIELDS = (
 )
 
 
-#: Writes for all streams, in the order in which rows came.
-_WRITER = ThreadPoolExecutor(1, "segment-writer")
+#: Nobody else touches a file that has been opened.
+_WRITER = Behind()
 
 
 class SegmentFile:
@@ -72,8 +70,9 @@ class SegmentFile:
             deleted: Whether each row is a deletion.
 
         Raises:
-            OSError: the disk does not take these rows, or those of the call before.
+            OSError: the disk did not take the rows of the call before.
         """
+        self.check()
         first, count = self._staged.rows, len(deleted)
         fields = [pa.field(f"c{i}", array.type) for i, array in enumerate(arrays)]
         schema = pa.schema([*fields, *CONTROL_FIELDS])
@@ -86,7 +85,7 @@ class SegmentFile:
             self._open(schema)
         assert self._file is not None  # noqa: S101 - opened above
         batch = pa.RecordBatch.from_arrays([*arrays, order, versions, deleted], schema=schema)
-        self._settle()  # no more than one group waits in memory
+        self._settle()
         self._writing = _WRITER.submit(self._file.write_batch, batch)
         self._rows += count
         self._columns = columns
@@ -100,7 +99,7 @@ class SegmentFile:
         if self._file is None or self._path is None:
             return
         self._settle()
-        self._file.close()
+        _WRITER.finish(self._file.close)
         self._file = None
         with self._path.open("rb") as file:
             os.fsync(file.fileno())
@@ -110,18 +109,27 @@ class SegmentFile:
     def abandon(self) -> None:
         """Let go of the file without finishing it."""
         if self._file is not None:
+            if self._writing is not None:
+                self._writing.cancel()
             # A full disk must not hide why the run is given up.
             with suppress(OSError, pa.ArrowException):
-                self._settle()
-            with suppress(OSError, pa.ArrowException):
-                self._file.close()
+                _WRITER.finish(self._file.close)
             self._file = None
+
+    def check(self) -> None:
+        """Tell of rows that the disk has not taken, as far as that is known.
+
+        Raises:
+            OSError: of the call before.
+        """
+        if self._writing is not None and self._writing.done():
+            self._settle()
 
     def _settle(self) -> None:
         """Wait for the group that is being written."""
-        if (writing := self._writing) is not None:
+        if self._writing is not None:
+            self._writing.result()
             self._writing = None
-            writing.result()
 
     def _open(self, schema: pa.Schema) -> None:
         number = len(self._staged.segments)

@@ -127,6 +127,7 @@ class SegmentWriter:
         waiting = self._waiting
         if not waiting.records:
             return
+        self._file.check()
         arrays = self._singly.of(waiting)
         if waiting.records:
             for record in waiting.records:
@@ -218,6 +219,7 @@ class SegmentWriter:
     def _add_columns(
         self, batch: pa.RecordBatch, version: int | None, *, nulls_may_be_absent: bool
     ) -> dict[str, Decimal] | None:
+        self._file.check()  # a fault of the disk is told before one of the data
         self.write_chunk()  # what came before stays before
         arrays = self._whole.of(batch, nulls_may_be_absent=nulls_may_be_absent)
         if arrays is None:
