@@ -29,7 +29,9 @@ def measure(workshop: Workshop) -> Iterator[Figure]:
     home, rows = workshop.scratch("pipeline"), workshop.sizes.ledger_rows
     messages = home / "messages.singer"
     with replaying(Replay(SOURCE, rows, ahead=True), home) as config:
-        settings = config | {"batch_config": _batches(home / "batches")}
+        # Our target gives the version of a BATCH to its rows; else a first load comes as records.
+        versioned = config | {"batch_full_reads": "versioned_batches"}
+        settings = versioned | {"batch_config": _batches(home / "batches")}
         command = tap_command(home, settings)
         project = _project(home, settings)
         tap, target, whole = alternately(
