@@ -30,7 +30,7 @@ from tap_d365fo.reading.pages import Page, PageReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_d365fo.access.client import ReadRows
+    from tap_d365fo.access.document import ReadRows
     from tap_d365fo.reading.typed_rows import Row
 
 HOME = "https://contoso.example"

@@ -16,7 +16,8 @@ from contoso_sandbox.d365.csdl import edmx
 from contoso_sandbox.d365.metadata import MetadataService as Described
 from pipeline_core.errors import ConfigError, DataError, TransientError
 from tap_d365fo.access import client as client_module
-from tap_d365fo.access.client import D365Client, UnreadableError
+from tap_d365fo.access.client import D365Client
+from tap_d365fo.access.document import UnreadableError
 from tap_d365fo.access.links import LinkRebaser
 from tap_d365fo.metadata.access import Access
 from tap_d365fo.metadata.documents import public_entity

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import time
@@ -10,19 +9,18 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-import msgspec
 import requests
 
 from pipeline_core.errors import AuthError, ConfigError, DataError, TransientError
 from pipeline_core.tls import is_untrusted
 from tap_d365fo.access.body import BrokenBodyError, OversizeError, collect, unpacked
 from tap_d365fo.access.deadline import RunDeadline
+from tap_d365fo.access.document import UnreadableError, parse_document
 from tap_d365fo.access.effort import note_request, note_wait
 from tap_d365fo.access.retry import Backoff, Verdict, judge, parse_retry_after
 from tap_d365fo.access.throttle import Throttle
@@ -33,9 +31,7 @@ if TYPE_CHECKING:
 
     from tap_d365fo.access.auth import TokenProvider
     from tap_d365fo.access.body import Body, Packed
-
-    #: Reads a document with rows of one entity faster; None where it declines.
-    ReadRows = Callable[[Body], dict[str, Any] | None]
+    from tap_d365fo.access.document import ReadRows
 
 #: Seconds to open a connection; a slow answer is the request timeout's business.
 _CONNECT_TIMEOUT_S = 30
@@ -57,19 +53,10 @@ _JSON = "application/json;odata.metadata=minimal"
 #: The shortest time that a connection is given.
 _LEAST_TIMEOUT_S = 0.01
 
-#: The member that holds the rows of a page.
-_ROWS = b'"value"'
-
-#: What some servers begin UTF-8 with.
-_MARK = b"\xef\xbb\xbf"
-
 _logger = logging.getLogger("tap-d365fo.client")
 
 R = TypeVar("R")
 T = TypeVar("T")
-
-#: Numbers keep every digit: a JSON number with a fraction becomes a Decimal, never a float.
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +113,6 @@ class DeniedError(AuthError):
 
 class NotFoundError(ConfigError):
     """The environment has nothing under that address (HTTP 404)."""
-
-
-class UnreadableError(Exception):
-    """What a download's ``parse`` raises for a body that is not whole; the text says how."""
 
 
 class D365Client:
@@ -228,7 +211,7 @@ class D365Client:
             try:
                 return parse(into)
             except UnreadableError as error:
-                raise AttemptFailedError(str(error), label, unreadable=True) from error
+                raise _AttemptFailedError(str(error), label, unreadable=True) from error
 
         return self._retried(url, attempt, lambda parsed: parsed)
 
@@ -254,7 +237,7 @@ class D365Client:
                     raise AuthError(_unauthorized(url, refused.label)) from refused
                 token_renewed = True
                 self._tokens.renew(refused.token, self._deadline)
-            except AttemptFailedError as failed:
+            except _AttemptFailedError as failed:
                 # Zero is no promise: "at once" from a busy server would be a loop without end.
                 if not failed.retry_after_s:
                     attempts += 1
@@ -262,7 +245,7 @@ class D365Client:
             else:
                 return answer
 
-    def _wait(self, url: str, failed: AttemptFailedError, attempts: int) -> None:
+    def _wait(self, url: str, failed: _AttemptFailedError, attempts: int) -> None:
         """Sleep before the next attempt, or give up."""
         wait_s = failed.retry_after_s
         if not wait_s:
@@ -286,7 +269,10 @@ class D365Client:
         self._before_unpacking(len(received.packed))
         with _whole(received.url, received.label, "any page has"):
             body = received.packed.unpack()
-        document = parse_document(received.url, body, received.label, read_rows)
+        try:
+            document = parse_document(body, _label(received.url, received.label), read_rows)
+        except UnreadableError as error:
+            raise _AttemptFailedError(str(error), received.label, unreadable=True) from error
         answer = Answer(received.url, document, len(body), received.at)
         if self._keeper is not None:
             self._keeper.keep(received.url, body, received.at)
@@ -327,14 +313,14 @@ class D365Client:
         except requests.exceptions.SSLError as error:
             if not is_untrusted(error):
                 reason = "a broken TLS connection"
-                raise AttemptFailedError(reason, label) from error
+                raise _AttemptFailedError(reason, label) from error
             message = (
                 f"{_host(url)} shows a certificate that is not trusted; check environment_url, or "
                 "set ca_bundle where the environment has a private authority"
             )
             raise ConfigError(message) from error
         except requests.RequestException as error:
-            raise AttemptFailedError(_kind(error), label) from error
+            raise _AttemptFailedError(_kind(error), label) from error
 
     def _check_status(self, url: str, response: requests.Response, token: str, label: str) -> None:
         status = response.status_code
@@ -348,7 +334,7 @@ class D365Client:
             wait_s = parse_retry_after(header, now=self._server_time(response))
             reason = f"HTTP {status}"
             throttled = wait_s is not None or status == _TOO_MANY_REQUESTS
-            raise AttemptFailedError(reason, label, retry_after_s=wait_s, throttled=throttled)
+            raise _AttemptFailedError(reason, label, retry_after_s=wait_s, throttled=throttled)
         if verdict is Verdict.REFUSED:
             message = (
                 f"{_label(url, label)} was denied (HTTP {status}); the user mapped to the "
@@ -395,7 +381,7 @@ class D365Client:
         if self._timing.monotonic() > ends:
             self._deadline.check(label)
             reason = f"no whole answer within request_timeout ({self._request_timeout_s:.0f} s)"
-            raise AttemptFailedError(reason, label)
+            raise _AttemptFailedError(reason, label)
 
 
 def _at_once(_packed_bytes: int) -> None:
@@ -408,7 +394,7 @@ def _whole(url: str, label: str, limit: str) -> Iterator[None]:
     try:
         yield
     except BrokenBodyError as error:
-        raise AttemptFailedError(str(error), label) from error
+        raise _AttemptFailedError(str(error), label) from error
     except OversizeError as error:
         message = (
             f"{_label(url, label)} sent a body that unpacks to more than {limit}; is "
@@ -424,9 +410,7 @@ class _TokenRefusedError(Exception):
         self.label = label
 
 
-class AttemptFailedError(Exception):
-    """One attempt came to nothing; the text says why, without anything of the answer."""
-
+class _AttemptFailedError(Exception):
     def __init__(
         self,
         reason: str,
@@ -436,58 +420,11 @@ class AttemptFailedError(Exception):
         unreadable: bool = False,
         throttled: bool = False,
     ) -> None:
-        """Keep what decides about the next attempt."""
         super().__init__(reason)
         self.label = label
         self.retry_after_s = retry_after_s
         self.unreadable = unreadable
         self.throttled = throttled
-
-
-def parse_document(
-    url: str, body: Body, label: str, read_rows: ReadRows | None = None
-) -> dict[str, Any]:
-    """The document in ``body``; anything that is not one counts as a failed attempt.
-
-    A login page with status 200, an empty body and a cut-off one all end here: none of them may
-    pass for a page without rows.
-    """
-    # ``removeprefix`` would copy 90 MB that do not begin so.
-    text = body[len(_MARK) :] if body.startswith(_MARK) else body  # noqa: FURB188
-    document = read_rows(text) if read_rows is not None else None
-    try:
-        document = _decoder.decode(text) if document is None else document
-    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError) as error:
-        reason = "a body that is no complete JSON document"
-        raise AttemptFailedError(reason, label, unreadable=True) from error
-    if _may_name_rows_twice(body) and _names_twice(body):
-        # A reader that takes the last of two arrays of rows may see none.
-        reason = "a document that names a member twice"
-        raise AttemptFailedError(reason, label, unreadable=True)
-    if not isinstance(document, dict):
-        message = f"{_label(url, label)} answered with JSON that is no OData document"
-        raise DataError(message)
-    return document
-
-
-def _may_name_rows_twice(body: Body) -> bool:
-    """Whether there are several arrays, of which one could hide the rows of another.
-
-    One bracket is found ten times as fast as a name, and most pages have no second one.
-    """
-    return body.find(b"[", body.find(b"[") + 1) >= 0 and body.count(_ROWS) > 1
-
-
-def _names_twice(body: Body) -> bool:
-    """Whether an object in ``body`` has two members of one name; slow, so only on suspicion."""
-    found = False
-
-    def look(members: list[tuple[str, object]]) -> None:
-        nonlocal found
-        found = found or len({name for name, _ in members}) < len(members)
-
-    json.loads(body, object_pairs_hook=look)
-    return found
 
 
 def _kind(error: requests.RequestException) -> str:

@@ -33,14 +33,15 @@ from tap_d365fo.access.archive import (
     run_folder,
     target_of,
 )
-from tap_d365fo.access.client import Answer, AttemptFailedError, parse_document
+from tap_d365fo.access.client import Answer
+from tap_d365fo.access.document import UnreadableError, parse_document
 from tap_d365fo.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from tap_d365fo.access.client import ReadRows
+    from tap_d365fo.access.document import ReadRows
 
 #: Settings that decide what is asked for. Their digests tell what to put back when a replay asks
 #: for pages that were not recorded.
@@ -110,11 +111,11 @@ class ReplayedPages:
         if self._before_unpacking is not None:
             self._before_unpacking(entry.size_bytes // _USUAL_RATIO)
         body = self._body(entry)
-        label = f"page {entry.seq} of the archive"
+        what = f"GET {urlsplit(url).path} (page {entry.seq} of the archive)"
         try:
-            document = parse_document(url, body, label, read_rows)
-        except AttemptFailedError as error:  # it was read another way when it was recorded
-            message = f"{label}: {error}"
+            document = parse_document(body, what, read_rows)
+        except UnreadableError as error:  # it was read another way when it was recorded
+            message = f"{what}: {error}"
             raise DataError(message) from error
         return Answer(url, document, entry.size_bytes, entry.received_at)
 

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from xml.parsers import expat
 
 from pipeline_core.errors import DataError
-from tap_d365fo.access.client import UnreadableError
+from tap_d365fo.access.document import UnreadableError
 from tap_d365fo.metadata.edm import RECORD
 from tap_d365fo.metadata.model import Entity, EntityListing, Navigation, Property
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from pipeline_core.errors import DataError
-from tap_d365fo.access.client import UnreadableError
+from tap_d365fo.access.document import UnreadableError
 from tap_d365fo.metadata.documents import (
     Collection,
     EntitySetName,

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from tap_d365fo.access.client import Answer, ReadRows
+    from tap_d365fo.access.client import Answer
+    from tap_d365fo.access.document import ReadRows
     from tap_d365fo.access.links import LinkRebaser
     from tap_d365fo.reading.typed_rows import Row
 

@@ -1,9 +1,10 @@
 """Pages decoded straight into rows with a slot for each property: the usual way of a row.
 
 The parser checks the types that were announced while it reads, which costs half of making
-dictionaries, and a row of many columns takes a third of the memory. Whatever is not as announced
-is left to the other way (:class:`~tap_d365fo.reading.rows.RowDecoder` on dictionaries): it knows
-what may come in another form, and says what is wrong. So this one never raises, it declines.
+dictionaries, and a row of many columns takes less than half of the memory. Whatever is not as
+announced is left to the other way (:class:`~tap_d365fo.reading.rows.RowDecoder` on dictionaries):
+it knows what may come in another form, and says what is wrong. So this one never raises, it
+declines.
 """
 
 from __future__ import annotations
